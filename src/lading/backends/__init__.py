@@ -1,0 +1,1 @@
+"""Places servers run. They do not know each other."""

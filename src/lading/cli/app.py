@@ -1,0 +1,69 @@
+"""The command table and the one place where errors become exit codes.
+
+A command's module is imported when it is used, never for ``lading --help``; the sentence in the table is the first
+line of the command's docstring (a test compares them).
+"""
+
+import asyncio
+import os
+import sys
+from collections.abc import Sequence
+from typing import NoReturn
+
+import cyclopts
+
+import lading
+from lading.cli import failures
+
+#: name → where it is implemented, and its first line of help, in the order they are shown.
+COMMANDS: dict[str, tuple[str, str, str]] = {
+    "pull": ("lading.cli.pull:pull", "Weights", "Bring weights from a source onto a volume."),
+    "verify": ("lading.cli.volume:verify", "Weights", "Hash a model's files again and compare them with its manifest."),
+    "ls": ("lading.cli.volume:ls", "Weights", "List the models and versions on a volume."),
+    "show": ("lading.cli.volume:show", "Weights", "Show the manifest of a model."),
+    "use": ("lading.cli.volume:use", "Weights", "Make a version the current one of its model."),
+    "rm": ("lading.cli.volume:rm", "Weights", "Remove a version, or a whole model, from a volume."),
+    "prune": ("lading.cli.volume:prune", "Weights", "Remove old versions and what interrupted pulls left."),
+    "serve": ("lading.cli.serve:serve", "Serving", "Start a model server and wait until it answers a real request."),
+    "stop": ("lading.cli.serve:stop", "Serving", "Stop a server that `lading serve` started."),
+    "ask": ("lading.cli.serve:ask", "Serving", "Send one request to a server and print its answer."),
+    "bench": ("lading.cli.bench:bench", "Tuning", "Measure a running server under load."),
+    "tune": ("lading.cli.tune:tune", "Tuning", "Search for the best configuration of a server for a load."),
+    "studies": ("lading.cli.studies:app", "Tuning", "List, show, follow, cancel and copy studies."),
+    "report": ("lading.cli.report:report", "Tuning", "Write a study's report and the manifests to run its winner."),
+    "engines": ("lading.cli.engines:engines", "Tuning", "Show the engines, their parameters, ranges and rules."),
+    "schema": ("lading.cli.schema:schema", "Help", "Print the JSON Schema of a document."),
+    "demo": ("lading.cli.demo:demo", "Help", "Do the whole job on this machine with a small model, in minutes."),
+    "completion": ("lading.cli.completion:completion", "Help", "Print a completion script for a shell."),
+}
+
+
+def build(command: str | None = None) -> cyclopts.App:
+    """The application; *command* is the one about to run, which is shown with its whole docstring."""
+    app = cyclopts.App(
+        name="lading",
+        help="Model weights onto a volume, served from it, measured and tuned.",
+        version=lading.__version__,
+        default_parameter=cyclopts.Parameter(negative_iterable=()),
+    )
+    for name, (path, group, sentence) in COMMANDS.items():
+        app.command(path, name=name, group=group, help=None if name == command else sentence)
+    return app
+
+
+def main(tokens: Sequence[str] | None = None) -> NoReturn:
+    """Run the command line and exit with its documented code."""
+    arguments = list(sys.argv[1:] if tokens is None else tokens)
+    command = next((token for token in arguments if not token.startswith("-")), None)
+    debug = "--debug" in arguments or bool(os.environ.get("LADING_DEBUG"))
+    sys.exit(failures.guarded(lambda: _run(build(command), arguments), debug=debug))
+
+
+def _run(app: cyclopts.App, arguments: list[str]) -> int:
+    try:
+        result = app(arguments, exit_on_error=False, print_error=True, result_action="return_value")
+    except cyclopts.CycloptsError:
+        return 2
+    if asyncio.iscoroutine(result):  # cyclopts runs coroutines itself; one that came back was made by hand
+        result = asyncio.run(result)
+    return result if isinstance(result, int) and not isinstance(result, bool) else 0

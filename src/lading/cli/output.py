@@ -1,0 +1,110 @@
+"""What every command says, and where: data to stdout, talk to stderr.
+
+``--format human`` draws tables and progress for a terminal, and only plain result lines when piped. ``--format json``
+prints one JSON document per line to stdout: the events as they happen, then the result. ``--quiet`` leaves the result.
+"""
+
+import json
+import sys
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Annotated, Any, Literal
+
+from cyclopts import Parameter
+from pydantic import BaseModel
+
+from lading.errors import InvalidInput
+from lading.events import Event
+from lading.spec.base import dump
+
+
+@Parameter(name="*")
+@dataclass(frozen=True, kw_only=True)
+class Common:
+    """Options of every command."""
+
+    format: Annotated[Literal["human", "json"], Parameter(group="Output")] = "human"
+    """Tables for people, or one JSON document per line."""
+    quiet: Annotated[bool, Parameter(name=["--quiet", "-q"], negative=(), group="Output")] = False
+    """Only the result: no progress, no hints."""
+    debug: Annotated[bool, Parameter(negative=(), group="Output")] = False
+    """Show the traceback of an error."""
+
+
+class Output:
+    """Where one command's words go.
+
+    Args:
+        common: The command's options.
+        live: Renders an event on a terminal (a progress bar, a table that grows); called only for people who watch.
+    """
+
+    def __init__(self, common: Common | None = None, *, live: Callable[[Event], None] | None = None) -> None:
+        self.common = common or Common()
+        self.live = live
+
+    @property
+    def json(self) -> bool:
+        """Whether a program reads this."""
+        return self.common.format == "json"
+
+    @property
+    def watched(self) -> bool:
+        """Whether a person watches stderr: progress is drawn only then."""
+        return not self.json and not self.common.quiet and sys.stderr.isatty()
+
+    def event(self, event: Event) -> None:
+        """Tell an event: a line of JSON, or to the live view, or nothing."""
+        if self.json:
+            print(event.model_dump_json(exclude_none=True), flush=True)
+        elif self.live is not None and self.watched:
+            self.live(event)
+
+    def result(self, document: BaseModel | dict[str, Any], human: str | None = None) -> None:
+        """The command's answer: *document* for programs, *human* for people (else the document as indented JSON)."""
+        plain = dump(document) if isinstance(document, BaseModel) else document
+        if self.json:
+            print(json.dumps(plain), flush=True)
+        else:
+            print(human if human is not None else json.dumps(plain, indent=2))
+
+    def table(self, columns: Sequence[str], rows: Iterable[Sequence[str]], *, right: Sequence[str] = ()) -> None:
+        """Aligned columns on stdout for people (tab-separated when piped); *right* names the right-aligned ones."""
+        rows = [list(row) for row in rows]
+        if not sys.stdout.isatty():
+            for row in [list(columns), *rows]:
+                print("\t".join(row))
+            return
+        from rich.console import Console
+        from rich.table import Table
+
+        table = Table(box=None, pad_edge=False, header_style="dim")
+        for column in columns:
+            table.add_column(column, justify="right" if column in right else "left", no_wrap=column in right)
+        for row in rows:
+            table.add_row(*row)
+        Console(highlight=False).print(table)
+
+    def say(self, sentence: str) -> None:
+        """A sentence for a person, on stderr."""
+        if not self.json and not self.common.quiet:
+            print(sentence, file=sys.stderr)
+
+    def next(self, command: str) -> None:
+        """Suggest the next command, with the user's own arguments; only where a person watches."""
+        if self.watched:
+            print(f"next: {command}", file=sys.stderr)
+
+    def confirm(self, question: str, *, yes: bool) -> None:
+        """Ask before something is destroyed.
+
+        Raises:
+            InvalidInput: Nobody can be asked and ``--yes`` was not given, or the answer was no.
+        """
+        if yes:
+            return
+        if self.json or not sys.stdin.isatty():
+            raise InvalidInput(f"{question} Nobody can be asked here.", hint="add --yes")
+        print(f"{question} [y/N] ", end="", file=sys.stderr, flush=True)
+        if sys.stdin.readline().strip().lower() not in {"y", "yes"}:
+            raise InvalidInput("not confirmed; nothing was done")

@@ -1,0 +1,1 @@
+"""Pure: model server programs, their parameters, rules and command lines."""

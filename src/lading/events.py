@@ -1,0 +1,259 @@
+"""What a flow tells while it works: one frozen value each, one JSON line each in ``--format json``.
+
+An event is for people and logs, never state: progress may be dropped, results are also returned. Every event has a
+published schema (``lading schema events``).
+"""
+
+from collections.abc import Callable
+from typing import Annotated, Any, Literal
+
+from pydantic import Discriminator
+
+from lading.measure.records import Level
+from lading.measure.summary import Summary
+from lading.spec.base import Stored
+
+
+class Notice(Stored):
+    """A sentence a person should read; nothing is decided by it."""
+
+    event: Literal["notice"] = "notice"
+    message: str
+    hint: str | None = None
+
+
+class PullPlanned(Stored):
+    """What a pull will do."""
+
+    event: Literal["pull_planned"] = "pull_planned"
+    source: str
+    revision: str
+    model: str
+    version: str
+    volume: str
+    files: int
+    size_bytes: int
+    kept_bytes: int
+    """Already on the volume from an interrupted pull."""
+
+
+class PullProgress(Stored):
+    """Bytes written so far, kept ones included."""
+
+    event: Literal["pull_progress"] = "pull_progress"
+    done_bytes: int
+    total_bytes: int
+    rate_bytes_per_s: float
+    eta_s: float | None = None
+
+
+class FilePulled(Stored):
+    """One file is on the volume's disk, hashed."""
+
+    event: Literal["file_pulled"] = "file_pulled"
+    path: str
+    size_bytes: int
+    sha256: str
+    seconds: float
+
+
+class Published(Stored):
+    """A version is visible: its manifest is written and `current` names it."""
+
+    event: Literal["published"] = "published"
+    model: str
+    version: str
+    path: str
+    """Absolute path of the version's directory here."""
+    files: int
+    size_bytes: int
+    seconds: float
+
+
+class Unchanged(Stored):
+    """The source is what the volume has: nothing was done."""
+
+    event: Literal["unchanged"] = "unchanged"
+    model: str
+    version: str
+    path: str
+
+
+class VerifyProgress(Stored):
+    """Bytes hashed again so far."""
+
+    event: Literal["verify_progress"] = "verify_progress"
+    done_bytes: int
+    total_bytes: int
+    rate_bytes_per_s: float
+
+
+class FileBad(Stored):
+    """A file is not what the manifest says."""
+
+    event: Literal["file_bad"] = "file_bad"
+    path: str
+    problem: Literal["missing", "size", "sha256", "unreadable", "extra"]
+    detail: str = ""
+
+
+class Verified(Stored):
+    """A version was hashed again."""
+
+    event: Literal["verified"] = "verified"
+    model: str
+    version: str
+    files: int
+    size_bytes: int
+    bad: int
+    seconds: float
+
+
+class ServerStarting(Stored):
+    """A server's command was validated and is being started."""
+
+    event: Literal["server_starting"] = "server_starting"
+    name: str
+    engine: str
+    argv: tuple[str, ...]
+    argv_sha256: str
+
+
+class ServerReady(Stored):
+    """A real request was answered under the served name."""
+
+    event: Literal["server_ready"] = "server_ready"
+    name: str
+    url: str
+    served_name: str
+    ready_s: float
+    effective: dict[str, Any] = {}
+    differences: tuple[str, ...] = ()
+
+
+class ServerStopped(Stored):
+    """A server and all its children are gone."""
+
+    event: Literal["server_stopped"] = "server_stopped"
+    name: str
+
+
+class LevelStarted(Stored):
+    """Load of one level begins."""
+
+    event: Literal["level_started"] = "level_started"
+    level: Level
+    requests: int
+
+
+class LevelProgress(Stored):
+    """How far a level is."""
+
+    event: Literal["level_progress"] = "level_progress"
+    level: Level
+    ended: int
+    failed: int
+    requests: int
+    seconds: float
+    tokens: int | None = None
+    """Chunks seen so far; None where they are not counted before the run ends."""
+
+
+class LevelMeasured(Stored):
+    """One level was measured."""
+
+    event: Literal["level_measured"] = "level_measured"
+    summary: Summary
+    record_file: str
+
+
+class LevelNotMeasured(Stored):
+    """One level could not be measured; the others stand."""
+
+    event: Literal["level_not_measured"] = "level_not_measured"
+    level: Level
+    reason: str
+
+
+class StudyPlanned(Stored):
+    """What a study will do, before it starts."""
+
+    event: Literal["study_planned"] = "study_planned"
+    name: str
+    run: int
+    trials: int
+    confirmations: int
+    server_starts: int
+    seconds_estimated: float | None = None
+    """None where nothing is known yet of how long a trial takes."""
+    seconds_at_most: float
+    resumed_trials: int = 0
+    """Trials of an earlier attempt that stand."""
+
+
+class TrialStarted(Stored):
+    """An attempt at a trial begins."""
+
+    event: Literal["trial_started"] = "trial_started"
+    number: int
+    attempt: int
+    role: str
+    params: dict[str, Any]
+
+
+class PhaseStarted(Stored):
+    """A trial enters a phase."""
+
+    event: Literal["phase_started"] = "phase_started"
+    number: int
+    phase: str
+    deadline_s: float
+
+
+class TrialEnded(Stored):
+    """An attempt at a trial ended; *value* is its score where it has one."""
+
+    event: Literal["trial_ended"] = "trial_ended"
+    number: int
+    attempt: int
+    outcome: str
+    value: float | None = None
+    level: Level | None = None
+    reason: str | None = None
+    best_number: int | None = None
+    best_value: float | None = None
+    eta_s: float | None = None
+
+
+class StudyEnded(Stored):
+    """A study has its answer."""
+
+    event: Literal["study_ended"] = "study_ended"
+    name: str
+    run: int
+    verdict: str
+    """One sentence: the winner, its value, its gain over the defaults with its interval."""
+    winner: int | None = None
+
+
+class Wrote(Stored):
+    """A file for the user was written."""
+
+    event: Literal["wrote"] = "wrote"
+    path: str
+    what: str
+
+
+Event = Annotated[
+    Notice | PullPlanned | PullProgress | FilePulled | Published | Unchanged | VerifyProgress | FileBad | Verified
+    | ServerStarting | ServerReady | ServerStopped | LevelStarted | LevelProgress | LevelMeasured | LevelNotMeasured
+    | StudyPlanned | TrialStarted | PhaseStarted | TrialEnded | StudyEnded | Wrote,
+    Discriminator("event"),
+]  # fmt: skip
+
+Emit = Callable[[Event], None]
+
+
+def ignore(event: Event) -> None:
+    """An `Emit` for callers that do not listen."""
+    del event

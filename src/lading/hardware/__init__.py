@@ -1,0 +1,1 @@
+"""What this host has: CPUs, memory, GPUs, and who else uses them."""

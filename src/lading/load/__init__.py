@@ -1,0 +1,1 @@
+"""Load clients: the offered load, stamped in the client."""

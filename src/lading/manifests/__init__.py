@@ -1,0 +1,1 @@
+"""Pure: typed builders of the objects that run a server elsewhere."""

@@ -1,0 +1,1 @@
+"""Pure: load as data: arrivals, lengths, prompts, records, summaries."""

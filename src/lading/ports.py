@@ -1,0 +1,431 @@
+"""The seams: Protocols that adapters implement and flows take, with the values that cross them.
+
+`Source`, `Backend` (and `lading.engines.base.Engine`) are open to third parties through the entry points
+``lading.sources``, ``lading.backends`` and ``lading.engines``. The others are internal. Each has a contract suite in
+`lading.testing`, which says in tests what the docstrings say here in words.
+"""
+
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import BinaryIO, Literal, Protocol, runtime_checkable
+
+from lading.engines.base import Engine, Value
+from lading.events import Emit, Event
+from lading.measure.records import Level
+from lading.measure.summary import Summary
+from lading.spec.ref import Reference
+from lading.spec.workload import Workload
+from lading.tuning.trial import Fact, Params
+from lading.weights.listing import Entry, Listing
+from lading.weights.manifest import FileEntry, Manifest
+
+# ---------------------------------------------------------------------------------------------------------- weights
+
+
+@runtime_checkable
+class Source(Protocol):
+    """A place weights come from. It never sees a path of the volume."""
+
+    async def resolve(self, ref: Reference) -> Listing:
+        """What is there now, pinned; the same content gives the same revision.
+
+        Raises:
+            SourceMissing, SourceDenied, SourceTransient, InvalidReference: As named.
+        """
+
+    def read_into(self, entry: Entry, offset: int, buffer: memoryview) -> int:
+        """Fill *buffer* with the bytes of *entry* from *offset* on; how many were read, 0 only at its end.
+
+        Blocking and thread-safe; every wait inside is at most 5 s. Sequential reads of one entry by one thread may share
+        a connection.
+
+        Raises:
+            SourceChanged: The content is no longer that of the listing.
+            SourceTransient: Worth another try from the same offset.
+            SourceDenied, SourceMissing: As named.
+        """
+
+    def close(self) -> None:
+        """Close all connections; idempotent."""
+
+
+class StagedFile(Protocol):
+    """One file being written to staging, by one thread, from its start."""
+
+    def write(self, data: memoryview) -> None:
+        """Append *data*.
+
+        Raises:
+            VolumeFull, VolumeNotWritable: As named; the staging stays for a later attempt.
+        """
+
+    def finish(self) -> FileEntry:
+        """Make it durable, journal it, and give its size and SHA-256, computed while it was written."""
+
+    def abandon(self) -> None:
+        """Forget what was written; idempotent, silent after `finish`."""
+
+
+class Staging(Protocol):
+    """A transfer's own directory on the volume's file system, under the model's lock."""
+
+    @property
+    def finished(self) -> Mapping[str, FileEntry]:
+        """Files an earlier attempt completed and journalled, by path; their size on disk was checked again."""
+
+    def open(self, entry: Entry) -> StagedFile:
+        """A new file for *entry*; its name was checked. Thread-safe.
+
+        Raises:
+            HostileName: The name must not be written.
+        """
+
+    def read_head(self, path: str, size_bytes: int) -> bytes:
+        """The first bytes of a finished file, for format checks."""
+
+
+@runtime_checkable
+class Volume(Protocol):
+    """Models on a volume: the only writer to it. Blocking; each method is safe to repeat."""
+
+    @property
+    def root(self) -> Path:
+        """The directory that is the volume, here."""
+
+    def stage(self, model: str, version: str, transfer: str) -> AbstractContextManager[Staging]:
+        """The staging of *transfer* (an id that is the same for the same source, revision and destination).
+
+        Leaving the context releases the lock and keeps the staging, so that a rerun goes on, unless it was published.
+
+        Raises:
+            ModelBusy: Another live writer has this model; VolumeNotWritable, VolumeTooNew: as named.
+        """
+
+    def publish(self, staging: Staging, manifest: Manifest, *, use: bool = True) -> Path:
+        """Make the staged files the version of *manifest*: fsync, rename, manifest last, then `current` if *use*.
+
+        Before it returns, or at a crash in any place, the version is either wholly there with its manifest, or not
+        listed at all. Publishing what is published is silent.
+        """
+
+    def manifests(self) -> Iterator[Manifest]:
+        """All published versions, by model, then by time of publication."""
+
+    def manifest(self, model: str, version: str | None = None) -> Manifest:
+        """One version's manifest; None: the current one.
+
+        Raises:
+            NotPublished: There is none; the hint names the nearest.
+        """
+
+    def current(self, model: str) -> str | None:
+        """The version `current` names, None without one."""
+
+    def use(self, model: str, version: str) -> None:
+        """Switch `current` atomically; logged in ``.lading/history.jsonl``."""
+
+    def open_file(self, manifest: Manifest, path: str) -> BinaryIO:
+        """A file of a published version, for reading."""
+
+    def extra_files(self, manifest: Manifest) -> tuple[str, ...]:
+        """Paths in the version's directory that its manifest does not have."""
+
+    def remove(self, model: str, version: str) -> None:
+        """Remove a version, its manifest first; a missing one is silent. `current` never dangles.
+
+        Raises:
+            VolumeError: It is the current one, and others are left.
+        """
+
+    def prunable(self, model: str | None, keep: int) -> tuple[Manifest, ...]:
+        """Versions older than the newest *keep* of each model, never a current one."""
+
+    def sweep(self) -> tuple[Path, ...]:
+        """Remove what killed runs left: staging nobody holds and nothing resumes, directories without manifest of ours."""
+
+    def free_bytes(self) -> int:
+        """Bytes an ordinary user may still write."""
+
+
+# ---------------------------------------------------------------------------------------------------------- serving
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServeRequest:
+    """What to serve.
+
+    Attributes:
+        name: Unique among what runs here; labels everything that is created.
+        model: Path of the model as the server will see it.
+        params: Canonical (`Engine.parse`), only what was asked for.
+        port: None: a free one, chosen at start.
+        lease: The run that owns it; None: it belongs to the user and stays until stopped.
+    """
+
+    name: str
+    model: str
+    served_name: str
+    engine: Engine
+    params: Params
+    env: Mapping[str, str] = field(default_factory=dict)
+    host: str = "127.0.0.1"
+    port: int | None = None
+    lease: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Deployment:
+    """What a backend will create, decided and validated; printed by ``--dry-run``.
+
+    Attributes:
+        argv: The whole command line; where the port is chosen at start it reads ``{port}``.
+        argv_sha256: Of *argv*, as 64 hex digits.
+    """
+
+    name: str
+    backend: str
+    engine: Engine
+    program: str
+    argv: tuple[str, ...]
+    argv_sha256: str
+    env: Mapping[str, str]
+    model: str
+    served_name: str
+    params: Params
+    host: str
+    port: int | None
+    lease: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Endpoint:
+    """A server that can be asked.
+
+    Attributes:
+        base_url: Without ``/v1`` and without a trailing slash.
+        served_name: The model name requests carry.
+        takes_token_ids: Whether ``/v1/completions`` takes a list of ids; None: find out.
+        request_body: Keys every measured request needs (`Engine.request_body`).
+        reach: From where it can be asked.
+        headers: Sent with every request (authorization); secret, never stored or shown.
+    """
+
+    base_url: str
+    served_name: str
+    takes_token_ids: bool | None = None
+    vocabulary: int | None = None
+    request_body: Mapping[str, object] = field(default_factory=dict)
+    reach: Literal["host", "cluster"] = "host"
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ready:
+    """A server answered one real request under its served name.
+
+    Attributes:
+        argv: What really runs, from the operating system or the object; None where it cannot be known.
+        effective: What the server says it runs with (`Engine.effective`).
+    """
+
+    endpoint: Endpoint
+    ready_s: float
+    argv: tuple[str, ...] | None
+    effective: Mapping[str, Value]
+
+
+@runtime_checkable
+class Backend(Protocol):
+    """A place where servers run."""
+
+    @property
+    def kind(self) -> str:
+        """Its name: ``process`` or ``endpoint``."""
+
+    def plan(self, request: ServeRequest) -> Deployment:
+        """What `apply` will create. Pure: the same request gives the same deployment.
+
+        Raises:
+            InvalidParameters, MissingProgram: As named.
+        """
+
+    async def apply(self, deployment: Deployment) -> None:
+        """Start it. Applying the same deployment twice equals once.
+
+        Raises:
+            PortInUse, ServerDied, ServingError: As named.
+        """
+
+    async def ready(self, name: str, *, within_s: float) -> Ready:
+        """Wait until one real request was answered under the served name.
+
+        Past its deadline, or when the server died, it raises and leaves the object for `remove`.
+
+        Raises:
+            ServerDied, NotReady, ServerSilent, WrongModelServed: With the log.
+        """
+
+    async def alive(self, name: str) -> bool:
+        """Whether it still runs."""
+
+    def log(self, name: str, *, lines: int = 200) -> tuple[str, ...]:
+        """The last lines of the server's own log, oldest first; empty where there is none."""
+
+    async def remove(self, name: str, *, within_s: float = 60.0) -> None:
+        """Stop it with all its children and verify that they are gone; an unknown name is silent.
+
+        Raises:
+            TeardownFailed: Something is still there after *within_s*.
+        """
+
+    async def names(self) -> tuple[str, ...]:
+        """What of ours runs here, or is recorded and not yet removed."""
+
+    async def reap(self) -> tuple[str, ...]:
+        """Remove what belongs to leases that nobody holds any more (killed runs); what was removed."""
+
+
+# ---------------------------------------------------------------------------------------------------------- load
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LevelDone:
+    """One level measured: its summary is a fold of the records in *record_file*."""
+
+    level: Level
+    summary: Summary
+    record_file: Path
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LevelLost:
+    """One level that could not be measured at all."""
+
+    level: Level
+    reason: str
+
+
+class LoadGenerator(Protocol):
+    """Offers a workload to an endpoint: values in, raw record files and events out."""
+
+    async def warm_up(self, endpoint: Endpoint, workload: Workload, *, emit: Emit) -> int:
+        """Send requests until throughput is steady (or `workload.warmup` of them); how many were sent.
+
+        Raises:
+            MeasurementError: None was answered.
+        """
+
+    def run(
+        self, endpoint: Endpoint, workload: Workload, directory: Path, *, emit: Emit
+    ) -> AsyncIterator[LevelDone | LevelLost]:
+        """Measure each level in turn, giving its result as it ends; a level that fails never ends the others.
+
+        The schedule of a level is computed before its first request. Record files are written to *directory*, whole or
+        not at all. Closing the iterator cancels what is in flight and closes every connection.
+        """
+
+
+# ---------------------------------------------------------------------------------------------------------- studies
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StudyRun:
+    """One run of a study: the document as it was when the run began.
+
+    Attributes:
+        id: ``name`` and run number, ``granite-chat.1``: also its folder's name.
+        document: The text as written.
+        spec: The study as JSON (`lading.spec.base.dump`).
+        environment: Versions and hardware when it began.
+    """
+
+    id: str
+    name: str
+    run: int
+    created_at: str
+    document: str
+    spec: Mapping[str, object]
+    environment: Mapping[str, object]
+    cancelled: bool = False
+    ended_at: str | None = None
+
+
+class Store(Protocol):
+    """Studies and their facts, append-only. Blocking; several processes may hold one store."""
+
+    def create(
+        self, name: str, *, document: str, spec: Mapping[str, object], environment: Mapping[str, object]
+    ) -> StudyRun:
+        """A new run of *name*, numbered one above the last."""
+
+    def runs(self) -> tuple[StudyRun, ...]:
+        """All runs, oldest first."""
+
+    def latest(self, name: str, run: int | None = None) -> StudyRun | None:
+        """The newest run of *name*, or the run numbered *run*; None without one."""
+
+    def rebudget(self, run_id: str, *, document: str, spec: Mapping[str, object]) -> StudyRun:
+        """Take a document in which only the budget differs; both documents stay readable."""
+
+    def append(self, run_id: str, facts: Sequence[Fact]) -> None:
+        """Append *facts*, all or none, durable on return. A fact already there (same content) is silent.
+
+        Raises:
+            StudyError: The run is unknown.
+        """
+
+    def facts(self, run_id: str) -> tuple[Fact, ...]:
+        """All facts in the order they were appended; a value that later appends do not change."""
+
+    def cancel(self, run_id: str) -> None:
+        """Ask the process that works on the run to stop; idempotent."""
+
+    def uncancel(self, run_id: str) -> None:
+        """Forget the request: someone runs it again."""
+
+    def cancelled(self, run_id: str) -> bool:
+        """Whether someone asked."""
+
+    def end(self, run_id: str, at: str) -> None:
+        """Note that the run has its answer."""
+
+    def close(self) -> None:
+        """Let go of the database; idempotent."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Observation:
+    """What a search may learn from one trial: *value* larger is better, None where it has no rankable score.
+
+    Attributes:
+        infeasible: A rule or a configuration failure said that these parameters do not work: avoid them.
+    """
+
+    number: int
+    params: Params
+    value: float | None
+    infeasible: bool = False
+
+
+class Search(Protocol):
+    """A strategy as a pure function of history and a seed."""
+
+    def propose(
+        self, history: Sequence[Observation], pending: Sequence[Params], *, count: int, seed: int
+    ) -> tuple[Params, ...]:
+        """Up to *count* new parameter sets of its space, none in history, pending or twice; fewer means there are no more.
+
+        The same arguments give the same proposal, on every machine; *history* is not changed.
+        """
+
+
+class Runner(Protocol):
+    """Where a command of ours runs: here, in a pod, in a Job. The command is a document, not argv."""
+
+    def run(self, command: Mapping[str, object]) -> AsyncIterator[Event]:
+        """Its events, until it ended."""
+
+
+Clock = Callable[[], float]

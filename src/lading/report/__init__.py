@@ -1,0 +1,1 @@
+"""Pure: HTML, CSV and JSON from a fold over history."""

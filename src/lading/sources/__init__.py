@@ -1,0 +1,1 @@
+"""Places weights come from. They do not know each other."""

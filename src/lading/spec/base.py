@@ -1,0 +1,29 @@
+"""Documents: strict on the way in from a person, lenient on the way in from storage.
+
+`Spec` is for what people write: frozen, unknown keys refused. `Stored` is for what we wrote ourselves, maybe with
+a newer version: unknown keys are ignored. Both render to plain JSON types with `dump`. `spec.documents` reads files
+and gives every problem its line.
+"""
+
+from typing import Any, ClassVar
+
+from pydantic import BaseModel, ConfigDict
+
+
+class Spec(BaseModel):
+    """A part of a document that a person writes; a typo is an error."""
+
+    model_config: ClassVar[ConfigDict] = ConfigDict(
+        frozen=True, extra="forbid", strict=False, use_attribute_docstrings=True, validate_default=True
+    )
+
+
+class Stored(BaseModel):
+    """A document Lading wrote; keys of newer versions are ignored."""
+
+    model_config: ClassVar[ConfigDict] = ConfigDict(frozen=True, extra="ignore", use_attribute_docstrings=True)
+
+
+def dump(document: BaseModel) -> dict[str, Any]:
+    """The document as plain JSON types, without keys that were left at ``None``."""
+    return document.model_dump(mode="json", by_alias=True, exclude_none=True)

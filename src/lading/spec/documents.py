@@ -1,0 +1,149 @@
+"""YAML documents of a person, read so that every problem has its file, line and key.
+
+YAML 1.2 (`on` and `yes` are words, `1e3` is a number); duplicate keys are refused. The nearest known key is named for
+an unknown one.
+"""
+
+import difflib
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, TypeVar
+
+from pydantic import BaseModel, ValidationError
+from pydantic_core import ErrorDetails
+from ruamel.yaml import YAML
+from ruamel.yaml.comments import CommentedBase, CommentedMap, CommentedSeq
+from ruamel.yaml.error import MarkedYAMLError, YAMLError
+
+from lading.errors import InvalidDocument
+
+Document = TypeVar("Document", bound=BaseModel)
+Location = tuple[int | str, ...]
+
+
+def load(path: Path, kind: type[Document]) -> Document:
+    """The document of *kind* in the file at *path*.
+
+    Raises:
+        InvalidDocument: It cannot be read, is not YAML, or does not fit *kind*; all problems are listed at once.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        raise InvalidDocument(f"{path} does not exist") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise InvalidDocument(f"{path} cannot be read: {error}") from error
+    return parse(text, kind, name=str(path))
+
+
+def parse(text: str, kind: type[Document], *, name: str = "<text>") -> Document:
+    """The document of *kind* in *text*; *name* stands for the file in messages.
+
+    Raises:
+        InvalidDocument: As `load`.
+    """
+    try:
+        tree = YAML(typ="rt", pure=True).load(text)
+    except MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        where = f"{name}:{mark.line + 1}" if mark else name
+        raise InvalidDocument(
+            f"{name} is not valid YAML", problems=[f"{where}: {error.problem or error.context}"]
+        ) from error
+    except YAMLError as error:
+        raise InvalidDocument(f"{name} is not valid YAML", problems=[str(error)]) from error
+    if not isinstance(tree, CommentedMap):
+        raise InvalidDocument(f"{name} holds no mapping of keys to values")
+    try:
+        return kind.model_validate(plain(tree))
+    except ValidationError as error:
+        problems = [
+            _problem(name, tree, kind, detail) for detail in error.errors(include_url=False, include_context=True)
+        ]
+        raise InvalidDocument(f"{name} is not a valid {kind.__name__}", problems=problems) from error
+
+
+def line_of(tree: Any, location: Location) -> int | None:
+    """The line, from 1, of the key or item at *location*, or of the nearest thing above it that has one."""
+    line: int | None = None
+    for part in location:
+        if isinstance(tree, CommentedMap) and part in tree:
+            line = tree.lc.key(part)[0] + 1
+        elif isinstance(tree, CommentedSeq) and isinstance(part, int) and part < len(tree):
+            line = tree.lc.item(part)[0] + 1
+        else:
+            continue  # a union's tag, or a key that is missing
+        tree = tree[part]
+    return line
+
+
+def plain(tree: Any) -> Any:
+    """*tree* as plain dicts, lists and scalars."""
+    if isinstance(tree, Mapping):
+        return {plain(key): plain(value) for key, value in tree.items()}
+    if isinstance(tree, CommentedSeq | list):
+        return [plain(value) for value in tree]
+    if isinstance(tree, bool) or tree is None:
+        return tree
+    for scalar in (int, float, str):
+        if isinstance(tree, scalar):
+            return scalar(tree)
+    return tree
+
+
+def nearest(word: str, known: Iterator[str] | list[str] | tuple[str, ...]) -> str | None:
+    """The known word most like *word*, when any is near."""
+    close = difflib.get_close_matches(word, list(known), n=1, cutoff=0.6)
+    return close[0] if close else None
+
+
+def _problem(name: str, tree: CommentedBase, kind: type[BaseModel], detail: ErrorDetails) -> str:
+    location = tuple(detail["loc"])
+    line = line_of(tree, location)
+    key = ".".join(str(part) for part in location if _is_key(tree, part, location, detail))
+    message = detail["msg"].removeprefix("Value error, ")
+    if detail["type"] == "extra_forbidden":
+        near = nearest(str(location[-1]), _known_keys(kind, location[:-1]))
+        message = "unknown key" + (f"; did you mean `{near}`?" if near else "")
+    elif detail["type"] == "missing":
+        message = "is required"
+    elif detail["type"] != "value_error":
+        message = f"{message}, not {detail['input']!r}"
+    return f"{name}:{line or 1}: {key}: {message}"
+
+
+def _is_key(tree: Any, part: int | str, location: Location, detail: ErrorDetails) -> bool:
+    """Whether *part* of pydantic's location stands in the document (union tags do not)."""
+    if part == location[-1] and detail["type"] in {"missing", "extra_forbidden"}:
+        return True
+    for step in location[: location.index(part)]:
+        if _has(tree, step):
+            tree = tree[step]
+    return _has(tree, part)
+
+
+def _has(tree: Any, part: int | str) -> bool:
+    if isinstance(tree, Mapping):
+        return part in tree
+    return isinstance(tree, list) and isinstance(part, int) and part < len(tree)
+
+
+def _known_keys(kind: type[BaseModel], location: Location) -> list[str]:
+    """The keys the model at *location* takes, through optional types and unions."""
+    models = [kind]
+    for part in location:
+        models = [found for model in models for found in _models_below(model, part)] or models
+    return [field.alias or key for model in models for key, field in model.model_fields.items()]
+
+
+def _models_below(model: type[BaseModel], part: int | str) -> list[type[BaseModel]]:
+    if part not in model.model_fields:
+        return []
+    return list(_models_in(model.model_fields[str(part)].annotation))
+
+
+def _models_in(annotation: Any) -> Iterator[type[BaseModel]]:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        yield annotation
+    for argument in getattr(annotation, "__args__", ()):
+        yield from _models_in(argument)

@@ -1,0 +1,1 @@
+"""Pure: the space, feasibility, the score, strategies as functions of history, the gain."""

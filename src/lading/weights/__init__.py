@@ -1,0 +1,1 @@
+"""Pure: what weights are: listing, manifest, transfer plan, layout of a volume, format rules."""

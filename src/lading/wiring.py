@@ -1,0 +1,98 @@
+"""Which adapter goes by which name. Adapters are imported when they are asked for, never at start.
+
+Third parties add sources, engines and backends through the entry points ``lading.sources`` (by URL scheme),
+``lading.engines`` and ``lading.backends``.
+"""
+
+import os
+from collections.abc import Callable
+from importlib.metadata import EntryPoint, entry_points
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from lading.errors import InvalidInput, MissingExtra
+from lading.spec.documents import nearest
+from lading.spec.ref import ClaimRef, LocalRef, Reference
+
+if TYPE_CHECKING:
+    from lading.engines.base import Engine
+    from lading.ports import Backend, LoadGenerator, Source, Store
+    from lading.spec.study import BackendChoice
+
+
+def home() -> Path:
+    """Where Lading keeps its state: ``$LADING_HOME``, else ``~/.local/share/lading``. Not created here."""
+    given = os.environ.get("LADING_HOME")
+    return Path(given).expanduser() if given else Path.home() / ".local" / "share" / "lading"
+
+
+def names(group: str) -> tuple[str, ...]:
+    """The names registered under the entry point ``lading.GROUP``, sorted."""
+    return tuple(sorted({point.name for point in entry_points(group=f"lading.{group}")}))
+
+
+def engine(name: str) -> "Engine":
+    """The engine called *name*.
+
+    Raises:
+        InvalidInput: There is none; the nearest is named.
+    """
+    found: Engine = _load("engines", name, "engine")
+    return found
+
+
+def source(ref: Reference, **options: Any) -> "Source":
+    """The source that reads *ref*; *options* are those of the command line (``endpoint`` …), None left out.
+
+    Raises:
+        InvalidInput: No source is registered for its scheme.
+    """
+    if isinstance(ref, ClaimRef):
+        raise InvalidInput(
+            f"{ref} is a claim: this version pulls from folders, s3:// and http(s)://",
+            hint="mount the claim and name the folder",
+        )
+    scheme = "file" if isinstance(ref, LocalRef) else {"https": "http"}.get(ref.scheme, ref.scheme)
+    kind: Callable[..., Source] = _load("sources", scheme, "source scheme")
+    return kind(**{key: value for key, value in options.items() if value is not None})
+
+
+def backend(choice: "BackendChoice") -> "Backend":
+    """The backend of *choice*.
+
+    Raises:
+        InvalidInput: There is none of that kind.
+    """
+    kind: Callable[..., Backend] = _load("backends", choice.kind, "backend")
+    return kind(choice, home=home())
+
+
+def load_generator() -> "LoadGenerator":
+    """The load generator for OpenAI-compatible endpoints."""
+    from lading.load.openai import OpenAILoad
+
+    return OpenAILoad()
+
+
+def store() -> "Store":
+    """The store of studies in `home`, created and migrated when needed.
+
+    Raises:
+        MissingExtra: SQLAlchemy or Alembic is not installed.
+    """
+    try:
+        from lading.store.sql import SqlStore
+    except ModuleNotFoundError as error:
+        raise MissingExtra("keeping studies", extra="tune") from error
+    return SqlStore.at(home())
+
+
+def _load(group: str, name: str, word: str) -> Any:
+    points: dict[str, EntryPoint] = {point.name: point for point in entry_points(group=f"lading.{group}")}
+    if name not in points:
+        near = nearest(name, list(points))
+        known = ", ".join(sorted(points))
+        raise InvalidInput(
+            f"{name!r} is not a known {word}", hint=f"did you mean `{near}`?" if near else f"known: {known}"
+        )
+    return points[name].load()
