@@ -1,5 +1,9 @@
 """Fixtures that all tests may use. Nothing outside the test's own folders is written: LADING_HOME is one of them."""
 
+import os
+import subprocess
+import sys
+
 import pytest
 
 
@@ -10,3 +14,23 @@ def lading_home(tmp_path_factory, monkeypatch):
     monkeypatch.setenv("LADING_HOME", str(home))
     monkeypatch.delenv("LADING_DEBUG", raising=False)
     return home
+
+
+@pytest.fixture(scope="session")
+def lading_argv():
+    """The real command, as a process of its own."""
+    return [sys.executable, "-m", "lading"]
+
+
+@pytest.fixture
+def lading(lading_argv, tmp_path):
+    """Run the real command: `lading("ls", folder, cwd=…, env={…})` gives the completed process, text captured."""
+
+    def run(*arguments, cwd=tmp_path, env=None, timeout=120, **options):
+        return subprocess.run(
+            [*lading_argv, *map(str, arguments)],
+            cwd=cwd, env={**os.environ, "COLUMNS": "120", "NO_COLOR": "1", **(env or {})},
+            capture_output=True, text=True, timeout=timeout, check=False, stdin=subprocess.DEVNULL, **options,
+        )  # fmt: skip
+
+    return run

@@ -4,7 +4,6 @@ A command's module is imported when it is used, never for ``lading --help``; the
 line of the command's docstring (a test compares them).
 """
 
-import asyncio
 import os
 import sys
 from collections.abc import Sequence
@@ -14,6 +13,7 @@ import cyclopts
 
 import lading
 from lading.cli import failures
+from lading.errors import InvalidInput
 
 #: name → where it is implemented, and its first line of help, in the order they are shown.
 COMMANDS: dict[str, tuple[str, str, str]] = {
@@ -60,10 +60,24 @@ def main(tokens: Sequence[str] | None = None) -> NoReturn:
 
 
 def _run(app: cyclopts.App, arguments: list[str]) -> int:
+    first = next(iter(arguments), "--help")
+    if not first.startswith("-") and first not in COMMANDS:
+        from lading.spec.documents import nearest
+
+        near = nearest(first, list(COMMANDS))
+        raise InvalidInput(
+            f"{first!r} is not a command", hint=f"did you mean `lading {near}`?" if near else "`lading --help` lists the commands"
+        )
     try:
-        result = app(arguments, exit_on_error=False, print_error=True, result_action="return_value")
-    except cyclopts.CycloptsError:
-        return 2
-    if asyncio.iscoroutine(result):  # cyclopts runs coroutines itself; one that came back was made by hand
-        result = asyncio.run(result)
+        result = app(arguments, exit_on_error=False, print_error=False, verbose=False, result_action="return_value")
+    except cyclopts.CycloptsError as error:
+        raise _usage(error, first) from error
     return result if isinstance(result, int) and not isinstance(result, bool) else 0
+
+
+def _usage(error: cyclopts.CycloptsError, command: str) -> InvalidInput:
+    """The error of a command line that cannot be parsed: its fact, and what was meant or where to read."""
+    message, _, suggestion = str(error).partition(" Did you mean ")
+    help_command = f"lading {command} --help" if command in COMMANDS else "lading --help"
+    hint = f"did you mean {suggestion}" if suggestion else f"`{help_command}` says what it takes"
+    return InvalidInput(message.strip().removesuffix("."), hint=hint)
