@@ -150,6 +150,8 @@ class Trial(Stored):
     failed_levels: tuple[tuple[Level, str], ...] = ()
     outcome: Outcome | None = None
     """None while it is open: proposed, or an attempt was cut off."""
+    failures: tuple[Failed, ...] = ()
+    """How its attempts failed, oldest first: a retry does not hide why there was one."""
     started_at: str | None = None
     ended_at: str | None = None
     seconds: dict[str, float] = {}
@@ -191,7 +193,8 @@ def _with(trial: Trial, fact: Started | Served | Measured | LevelFailed | Ended)
         )
     if isinstance(fact, LevelFailed):
         return _changed(trial, failed_levels=(*trial.failed_levels, (fact.level, fact.reason)))
-    return _changed(trial, outcome=fact.outcome, ended_at=fact.at, seconds=fact.seconds)
+    failures = (*trial.failures, fact.outcome) if isinstance(fact.outcome, Failed) else trial.failures
+    return _changed(trial, outcome=fact.outcome, failures=failures, ended_at=fact.at, seconds=fact.seconds)
 
 
 def _changed(trial: Trial, **changes: Any) -> Trial:
