@@ -6,6 +6,8 @@ import sys
 
 import pytest
 
+from lading.testing import tiny_llama
+
 
 @pytest.fixture(autouse=True)
 def lading_home(tmp_path_factory, monkeypatch):
@@ -34,3 +36,15 @@ def lading(lading_argv, tmp_path):
         )  # fmt: skip
 
     return run
+
+
+@pytest.fixture(scope="session")
+def tiny_gguf(tmp_path_factory):
+    """A GGUF file of a small valid Llama (2 M parameters, f16), made once."""
+    return tiny_llama.write_gguf(tmp_path_factory.mktemp("gguf") / "tiny.gguf")
+
+
+@pytest.fixture(scope="session")
+def tiny_hf(tmp_path_factory):
+    """The same model as a Hugging Face folder of two shards, made once."""
+    return tiny_llama.write_huggingface(tmp_path_factory.mktemp("hf") / "tiny", shards=2)
