@@ -5,6 +5,14 @@ import subprocess
 import sys
 
 import pytest
+from hypothesis import HealthCheck, settings
+
+# The same examples on every run, and no clock: machines are noisy. LADING_SOAK looks for new ones, and longer.
+settings.register_profile(
+    "steady", derandomize=True, deadline=None, max_examples=60, suppress_health_check=[HealthCheck.too_slow]
+)
+settings.register_profile("soak", deadline=None, max_examples=2000, suppress_health_check=list(HealthCheck))
+settings.load_profile("soak" if os.environ.get("LADING_SOAK") else "steady")
 
 from lading.testing import tiny_llama
 
