@@ -7,14 +7,14 @@ import sys
 import pytest
 from hypothesis import HealthCheck, settings
 
+from lading.testing import tiny_llama
+
 # The same examples on every run, and no clock: machines are noisy. LADING_SOAK looks for new ones, and longer.
 settings.register_profile(
     "steady", derandomize=True, deadline=None, max_examples=60, suppress_health_check=[HealthCheck.too_slow]
 )
 settings.register_profile("soak", deadline=None, max_examples=2000, suppress_health_check=list(HealthCheck))
 settings.load_profile("soak" if os.environ.get("LADING_SOAK") else "steady")
-
-from lading.testing import tiny_llama
 
 
 @pytest.fixture(autouse=True)
@@ -56,3 +56,16 @@ def tiny_gguf(tmp_path_factory):
 def tiny_hf(tmp_path_factory):
     """The same model as a Hugging Face folder of two shards, made once."""
     return tiny_llama.write_huggingface(tmp_path_factory.mktemp("hf") / "tiny", shards=2)
+
+
+def pytest_terminal_summary(terminalreporter):
+    """Say how many code blocks of the docs were run, and how many say why not."""
+    totals: dict[str, int] = {}
+    for report in terminalreporter.getreports("passed"):
+        for name, counts in report.user_properties:
+            if name == "blocks":
+                totals = {key: totals.get(key, 0) + count for key, count in counts.items()}
+    if totals:
+        terminalreporter.write_line(
+            "code blocks in the docs: " + ", ".join(f"{count} {key}" for key, count in totals.items())
+        )
