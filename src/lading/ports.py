@@ -17,6 +17,7 @@ from lading.measure.records import Level
 from lading.measure.summary import Summary
 from lading.spec.ref import Reference
 from lading.spec.workload import Workload
+from lading.tuning.observe import Observation as Observation
 from lading.tuning.trial import Fact, Params
 from lading.weights.listing import Entry, Listing
 from lading.weights.manifest import FileEntry, Manifest
@@ -369,6 +370,9 @@ class Store(Protocol):
     def rebudget(self, run_id: str, *, document: str, spec: Mapping[str, object]) -> StudyRun:
         """Take a document in which only the budget differs; both documents stay readable."""
 
+    def documents(self, run_id: str) -> tuple[str, ...]:
+        """The run's documents as they were written, oldest first: one, and one for each `rebudget`."""
+
     def append(self, run_id: str, facts: Sequence[Fact]) -> None:
         """Append *facts*, all or none, durable on return. A fact already there (same content) is silent.
 
@@ -393,20 +397,6 @@ class Store(Protocol):
 
     def close(self) -> None:
         """Let go of the database; idempotent."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Observation:
-    """What a search may learn from one trial: *value* larger is better, None where it has no rankable score.
-
-    Attributes:
-        infeasible: A rule or a configuration failure said that these parameters do not work: avoid them.
-    """
-
-    number: int
-    params: Params
-    value: float | None
-    infeasible: bool = False
 
 
 class Search(Protocol):
