@@ -8,7 +8,7 @@ import asyncio
 import os
 import threading
 from collections.abc import Coroutine
-from typing import Any, TypeVar
+from typing import Any, Generic, TypeVar
 
 Result = TypeVar("Result")
 
@@ -37,12 +37,12 @@ def run(flow: Coroutine[Any, Any, Result]) -> Result:
     return call.result()
 
 
-class _Call:
+class _Call(Generic[Result]):
     """One flow on the portal's loop; `ended` is set after all of its clean-up."""
 
-    def __init__(self, flow: Coroutine[Any, Any, Any]) -> None:
+    def __init__(self, flow: Coroutine[Any, Any, Result]) -> None:
         self._flow = flow
-        self._task: asyncio.Task[Any] | None = None
+        self._task: asyncio.Task[Result] | None = None
         self.ended = threading.Event()
 
     def start(self) -> None:
@@ -53,7 +53,7 @@ class _Call:
         if self._task is not None:
             self._task.cancel()
 
-    def result(self) -> Any:
+    def result(self) -> Result:
         assert self._task is not None
         return self._task.result()
 
