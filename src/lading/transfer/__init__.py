@@ -1,1 +1,10 @@
-"""The one mover of bytes."""
+"""The one mover of bytes: `transfer.run` takes decided entries, a source and a staging, and returns what was written.
+
+Synchronous, and it owns its threads: all have ended when it returns or raises. Threads because every long step
+(receive, hash, write) releases the interpreter's lock; one buffer each, used again for every read.
+"""
+
+from lading.transfer.files import Meter, run
+from lading.transfer.patience import Patience
+
+__all__ = ["Meter", "Patience", "run"]
