@@ -186,6 +186,8 @@ class StudyPlanned(Stored):
     server_starts: int
     seconds_estimated: float | None = None
     """None where nothing is known yet of how long a trial takes."""
+    estimated_from: Literal["this run", "past runs", "guess"] = "guess"
+    """What the estimate rests on: trials that were measured, or the workload alone."""
     seconds_at_most: float
     resumed_trials: int = 0
     """Trials of an earlier attempt that stand."""

@@ -4,93 +4,172 @@ Nothing here is stored as state: `result` gives the same document for the same s
 study, finished or not.
 """
 
-from typing import Any, Literal
+import math
+from collections import Counter, defaultdict
+from collections.abc import Mapping, Sequence
 
+from lading.engines.base import Value
 from lading.measure.records import Level
-from lading.spec.base import Stored
+from lading.measure.summary import Resolved, Summary
+from lading.spec.study import Objective, Study
+from lading.tuning import agenda, contest, verdict
+from lading.tuning import gain as gains
+from lading.tuning import score as scores
+from lading.tuning.contest import Scored
+from lading.tuning.documents import Candidate, FailureCount, ParetoPoint, StatedGain, StudyResult
+from lading.tuning.gain import Gain, NoGain
+from lading.tuning.trial import Failed, Infeasible, Trial, same_params
+
+__all__ = ["Candidate", "FailureCount", "ParetoPoint", "StatedGain", "StudyResult", "lives_of", "outcome_of", "result"]
 
 
-class StatedGain(Stored):
-    """How much better than the defaults, over pairs of interleaved server lives. Percentages: 31.0 is +31 %.
-
-    For a minimized metric a gain is a reduction: 31.0 is 31 % less.
-    """
-
-    percent: float
-    low_percent: float
-    high_percent: float
-    """The 95 % interval."""
-    pairs: int
-    significant: bool
-    """Whether the whole interval is above zero."""
-
-
-class Candidate(Stored):
-    """One set of parameters that has a score."""
-
-    number: int
-    """The trial that found it; 0: the defaults."""
-    params: dict[str, Any]
-    """As asked for, the study's fixed parameters included."""
-    changed: dict[str, Any] = {}
-    """What of them the search chose: empty for the defaults."""
-    level: Level
-    """Where it is best among the levels at which every constraint holds."""
-    value: float
-    """The objective there, in its own unit: the geometric mean over the confirmations where there are any."""
-    beside: dict[str, float] = {}
-    """What else to know at that level, by label: ``p95 ttft_s``, from the trial that found it."""
-    confirmations: tuple[int, ...] = ()
-    """Trials that measured it again."""
-    gain: StatedGain | None = None
-    """None for the defaults, and where there are fewer than two pairs."""
+def result(study: Study, history: Sequence[Trial]) -> StudyResult:
+    """What *study* came to, as far as *history* goes."""
+    default_scored, others = contest.contest(study, history)
+    default = _candidate(study, history, default_scored) if default_scored else None
+    best = [_candidate(study, history, one) for one in others[: study.search.finalists]]
+    finalists = tuple(sorted(best, key=lambda candidate: -_strength(study.objective, candidate)))
+    winner = _winner(study.objective, default, finalists)
+    return StudyResult(
+        name=study.name,
+        metric=verdict.metric_name(study.objective),
+        unit=verdict.unit_of(study.objective),
+        direction="maximize" if study.objective.maximize else "minimize",
+        verdict=verdict.sentence(study, history, winner, default, finalists),
+        winner=winner,
+        default=default,
+        finalists=finalists,
+        pareto=tuple(
+            ParetoPoint(number=one.number, level=one.level, throughput=one.throughput, latency_s=one.latency_s)
+            for one in scores.pareto(agenda.searched(history))
+        ),
+        trials=sum(not agenda.is_open(trial) for trial in agenda.searched(history)),
+        confirmations=sum(trial.role == "confirm" and not agenda.is_open(trial) for trial in history),
+        outcomes=dict(Counter(outcome_of(study, trial) for trial in history)),
+        failures=_failures(history),
+        server_starts=sum(trial.attempts for trial in history),
+        seconds=sum(sum(trial.seconds.values()) for trial in history),
+    )
 
 
-class ParetoPoint(Stored):
-    """One level of one trial that no other beats in both throughput and latency."""
-
-    number: int
-    level: Level
-    throughput: float
-    """Output tokens per second."""
-    latency_s: float
-    """TTFT, 95th percentile (the highest that is resolved, else the mean)."""
+def outcome_of(study: Study, trial: Trial) -> str:
+    """The trial's outcome in one word: as in `StudyResult.outcomes`."""
+    if agenda.is_open(trial) or trial.outcome is None:
+        return "open"
+    if agenda.is_measured(trial) and contest.scored(study, trial) is None:
+        return "unranked"
+    return trial.outcome.outcome
 
 
-class FailureCount(Stored):
-    """How many trials ended in one class of failure."""
-
-    name: str
-    kind: Literal["configuration", "infrastructure", "unknown", "infeasible"]
-    count: int
-    numbers: tuple[int, ...]
+def lives_of(history: Sequence[Trial], params: Mapping[str, Value]) -> tuple[Trial, ...]:
+    """The confirmations of *params*, by round."""
+    lives = [trial for trial in history if trial.role == "confirm" and same_params(trial.params, params)]
+    return tuple(sorted(lives, key=lambda life: life.replicate))
 
 
-class StudyResult(Stored):
-    """A study's answer so far."""
+def _candidate(study: Study, history: Sequence[Trial], one: Scored) -> Candidate:
+    trial, score = one
+    assert score.level is not None
+    assert score.value is not None
+    lives = lives_of(history, trial.params)
+    values = [value for life in lives if (value := _value(study, life)) is not None]
+    found = _gain(study, history, lives)
+    first = next((other.params for other in history if other.role == "default"), {})
+    return Candidate(
+        number=trial.number,
+        params=trial.params,
+        changed={name: value for name, value in trial.params.items() if name not in first or first[name] != value},
+        level=score.level,
+        value=_geometric_mean(values) if values else score.value,
+        beside=_beside(trial, score.level),
+        confirmations=tuple(life.number for life in lives if agenda.is_measured(life)),
+        gain=_stated(found) if isinstance(found, Gain) else None,
+        no_gain=found.reason if isinstance(found, NoGain) and trial.role != "default" else "",
+    )
 
-    result_format: Literal[1] = 1
-    name: str
-    metric: str
-    """The objective's metric: ``output_tokens_per_s``, or ``p95 ttft_s``."""
-    unit: str
-    direction: Literal["maximize", "minimize"]
-    verdict: str
-    """One sentence that answers, for the first line of everything."""
-    winner: Candidate | None = None
-    """What to run: the best candidate when it beats the defaults, else the defaults; None: nothing has a score."""
-    default: Candidate | None = None
-    """None: the defaults have no score (they failed, or no level meets the constraints)."""
-    finalists: tuple[Candidate, ...] = ()
-    """The best sets of parameters other than the defaults, best first, with their gains."""
-    pareto: tuple[ParetoPoint, ...] = ()
-    """By rising throughput."""
-    trials: int = 0
-    """Ended trials of the search, the defaults included."""
-    confirmations: int = 0
-    outcomes: dict[str, int] = {}
-    """Trials by ``completed``, ``unranked`` (completed, without a score), ``failed``, ``infeasible``, ``open``."""
-    failures: tuple[FailureCount, ...] = ()
-    server_starts: int = 0
-    seconds: float = 0.0
-    """Time spent in trials."""
+
+def _gain(study: Study, history: Sequence[Trial], lives: Sequence[Trial]) -> Gain | NoGain:
+    """The gain over the defaults of the same rounds, paired."""
+    default = next((other for other in history if other.role == "default"), None)
+    others = {life.replicate: life for life in lives_of(history, default.params)} if default else {}
+    pairs = [(_value(study, life), _value(study, others.get(life.replicate))) for life in lives]
+    return gains.gain(
+        [one for one, _ in pairs], [other for _, other in pairs], minimize=study.objective.minimize is not None
+    )
+
+
+def _value(study: Study, life: Trial | None) -> float | None:
+    found = contest.scored(study, life) if life is not None else None
+    return found.value if found else None
+
+
+def _stated(found: Gain) -> StatedGain:
+    return StatedGain(
+        percent=found.percent,
+        low_percent=found.low_percent,
+        high_percent=found.high_percent,
+        pairs=found.pairs,
+        significant=found.significant,
+    )
+
+
+def _geometric_mean(values: Sequence[float]) -> float:
+    if min(values) <= 0:
+        return math.fsum(values) / len(values)
+    return math.exp(math.fsum(math.log(value) for value in values) / len(values))
+
+
+def _beside(trial: Trial, level: Level) -> dict[str, float]:
+    summary = next(summary for summary in trial.levels if summary.level == level)
+    told = {"output_tokens_per_s": summary.output_tokens_per_s, "error_share": summary.error_share}
+    for metric in ("ttft_s", "tpot_s"):
+        label, value = _latency(summary, metric)
+        if value is not None:
+            told[label] = value
+    return told
+
+
+def _latency(summary: Summary, metric: str) -> tuple[str, float | None]:
+    """The p95 where it is resolved, else the p50, else the mean."""
+    found = getattr(summary, metric)
+    for percentile in (95.0, 50.0):
+        at = scores.percentile_of(found, percentile)
+        if isinstance(at, Resolved):
+            return f"{scores.percentile_key(percentile)} {metric}", at.value
+    return f"mean {metric}", found.mean
+
+
+def _strength(objective: Objective, candidate: Candidate) -> float:
+    """What finalists are ordered by: the confirmed value where there is one; larger is better."""
+    return candidate.value if objective.maximize else -candidate.value
+
+
+def _winner(objective: Objective, default: Candidate | None, finalists: Sequence[Candidate]) -> Candidate | None:
+    """What to run. A gain that was not confirmed wins only where no comparison was made."""
+    if not finalists:
+        return default
+    best = finalists[0]
+    if default is None:
+        return best
+    if best.gain is not None:
+        return best if best.gain.significant else default
+    better = _strength(objective, best) > _strength(objective, default)
+    return best if better and not best.confirmations else default
+
+
+def _failures(history: Sequence[Trial]) -> tuple[FailureCount, ...]:
+    """Trials that failed or were refused, by class, the most frequent first."""
+    found: dict[tuple[str, str], list[int]] = defaultdict(list)
+    for trial in history:
+        match trial.outcome:
+            case Failed(name=name, kind=kind):
+                found[name, kind].append(trial.number)
+            case Infeasible(rule=rule):
+                found[rule, "infeasible"].append(trial.number)
+            case _:
+                continue
+    counts = [
+        FailureCount.model_validate({"name": name, "kind": kind, "count": len(numbers), "numbers": tuple(numbers)})
+        for (name, kind), numbers in found.items()
+    ]
+    return tuple(sorted(counts, key=lambda one: (-one.count, one.name)))

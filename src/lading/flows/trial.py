@@ -1,0 +1,282 @@
+"""One attempt at a trial: one life of one server, measured and taken down.
+
+Facts are committed as they happen; the outcome is committed before the teardown begins, so that nothing measured is
+lost to a teardown that fails. Whatever happens in between, the server is removed, and its removal is verified.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from lading import events
+from lading.errors import LadingError, Missing, TeardownFailed
+from lading.flows.study import Setup
+from lading.measure.records import Level
+from lading.ports import Deployment, Endpoint, LevelDone, LevelLost, ServeRequest
+from lading.spec import units
+from lading.spec.workload import Workload
+from lading.tuning import failure
+from lading.tuning.trial import (
+    Completed,
+    Ended,
+    LevelFailed,
+    Measured,
+    Outcome,
+    Phase,
+    Served,
+    Started,
+    Trial,
+)
+
+LOG_LINES_KEPT = 5000
+
+
+@dataclass(slots=True, kw_only=True)
+class Attempt:
+    """An attempt under way: where it is, and how long each phase took."""
+
+    setup: Setup
+    trial: Trial
+    number: int
+    attempt: int
+    ended: Callable[[Trial], None]
+    phase: Phase = "plan"
+    seconds: dict[str, float] = field(default_factory=dict)
+    lost: list[str] = field(default_factory=list)
+    answered: int = 0
+
+    @property
+    def name(self) -> str:
+        """The server's."""
+        return self.setup.server_name(self.number, self.attempt)
+
+    @property
+    def directory(self) -> Path:
+        """Where raw records and the server's log go."""
+        return self.setup.directory / f"trial-{self.number}" / f"attempt-{self.attempt}"
+
+    @contextmanager
+    def during(self, phase: Phase, deadline_s: float) -> Iterator[None]:
+        """Tell that *phase* begins, and note how long it took, however it ends."""
+        self.phase = phase
+        self.setup.emit(events.PhaseStarted(number=self.number, phase=phase, deadline_s=deadline_s))
+        clock = asyncio.get_running_loop().time
+        began = clock()
+        try:
+            yield
+        finally:
+            self.seconds[phase] = clock() - began
+
+
+async def attempt(setup: Setup, trial: Trial, *, ended: Callable[[Trial], None]) -> Outcome:
+    """Attempt *trial* once more: its outcome, already committed. *ended* hears of it before the teardown.
+
+    Raises:
+        TeardownFailed: Something of the server is left; measuring on beside it would be wrong.
+        Missing: The engine's program is gone.
+    """
+    now = Attempt(setup=setup, trial=trial, number=trial.number, attempt=trial.attempts + 1, ended=ended)
+    setup.emit(events.TrialStarted(number=now.number, attempt=now.attempt, role=trial.role, params=dict(trial.params)))
+    try:
+        deployment = setup.backend.plan(_request(now))
+    except Missing:
+        raise
+    except LadingError as error:
+        return _end(now, failure.of_error(error, "plan", setup.engine, ()))
+    setup.append(
+        Started(number=now.number, attempt=now.attempt, lease=setup.lease, at=setup.now(), argv=deployment.argv,
+                argv_sha256=deployment.argv_sha256)
+    )  # fmt: skip
+    async with _removed(now):
+        return _end(now, await _live(now, deployment))
+
+
+def _request(now: Attempt) -> ServeRequest:
+    setup = now.setup
+    return ServeRequest(
+        name=now.name,
+        model=setup.model,
+        served_name=setup.served_name,
+        engine=setup.engine,
+        params=now.trial.params,
+        env=setup.env,
+        port=setup.study.backend.port,
+        lease=setup.lease,
+    )
+
+
+def _end(now: Attempt, outcome: Outcome) -> Outcome:
+    now.setup.append(
+        Ended(number=now.number, attempt=now.attempt, outcome=outcome, at=now.setup.now(), seconds=now.seconds)
+    )
+    now.ended(now.trial)
+    return outcome
+
+
+async def _live(now: Attempt, deployment: Deployment) -> Outcome:
+    """Start, warm up, measure. An error of serving or of measuring is an outcome; a bug is not caught."""
+    deadlines = now.setup.study.deadlines
+    deadline_s = deadlines.start
+    try:
+        async with asyncio.timeout(deadline_s):
+            endpoint = await _start(now, deployment, deadline_s)
+        deadline_s = deadlines.measure
+        began = asyncio.get_running_loop().time()
+        async with asyncio.timeout(deadline_s):
+            await _warm_up(now, endpoint, deadline_s)
+        left_s = deadline_s - (asyncio.get_running_loop().time() - began)
+        return await _measure(now, endpoint, left_s)
+    except TimeoutError:
+        return failure.of_deadline(now.phase, deadline_s, now.setup.engine, now.setup.backend.log(now.name))
+    except LadingError as error:
+        return failure.of_error(error, now.phase, now.setup.engine, now.setup.backend.log(now.name))
+
+
+async def _start(now: Attempt, deployment: Deployment, deadline_s: float) -> Endpoint:
+    setup = now.setup
+    with now.during("start", deadline_s):
+        setup.emit(
+            events.ServerStarting(
+                name=now.name,
+                engine=setup.engine.name,
+                argv=deployment.argv,
+                argv_sha256=deployment.argv_sha256,
+            )
+        )
+        await setup.backend.apply(deployment)
+    left_s = deadline_s - now.seconds["start"]
+    with now.during("ready", left_s):
+        ready = await setup.backend.ready(now.name, within_s=left_s)
+    differences = differing(now.trial, ready.effective)
+    setup.append(
+        Served(number=now.number, attempt=now.attempt, ready_s=ready.ready_s, effective=dict(ready.effective),
+               differences=differences)
+    )  # fmt: skip
+    setup.emit(
+        events.ServerReady(
+            name=now.name,
+            url=ready.endpoint.base_url,
+            served_name=ready.endpoint.served_name,
+            ready_s=ready.ready_s,
+            effective=dict(ready.effective),
+            differences=differences,
+        )
+    )
+    return ready.endpoint
+
+
+def differing(trial: Trial, effective: object) -> tuple[str, ...]:
+    """Where the server runs with something else than asked for, in words."""
+    told = dict(effective) if isinstance(effective, dict) else {}
+    return tuple(
+        f"{name}: asked for {asked}, runs with {told[name]}"
+        for name, asked in trial.params.items()
+        if name in told and told[name] != asked
+    )
+
+
+async def _warm_up(now: Attempt, endpoint: Endpoint, deadline_s: float) -> None:
+    with now.during("warmup", deadline_s):
+        await now.setup.load.warm_up(endpoint, now.setup.study.workload, emit=now.setup.emit)
+
+
+async def _measure(now: Attempt, endpoint: Endpoint, deadline_s: float) -> Outcome:
+    """Measure every level. The deadline ends the levels that are left, never those that are done."""
+    workload = now.setup.study.workload
+    left = levels(workload)
+    with now.during("measure", deadline_s):
+        results = now.setup.load.run(endpoint, workload, now.directory, emit=now.setup.emit)
+        try:
+            async with asyncio.timeout(max(0.0, deadline_s)):
+                async for result in results:
+                    left.remove(result.level)
+                    _note(now, result)
+        except TimeoutError:
+            for level in left:
+                reason = (
+                    f"not measured within deadlines.measure ({units.show_seconds(now.setup.study.deadlines.measure)})"
+                )
+                _note(now, LevelLost(level=level, reason=reason))
+        finally:
+            await _close(results)
+    if now.answered:
+        return Completed()
+    alive = await now.setup.backend.alive(now.name)
+    return failure.of_levels(now.lost, now.setup.engine, now.setup.backend.log(now.name), alive=alive)
+
+
+def levels(workload: Workload) -> list[Level]:
+    """The levels of *workload*, in order."""
+    offered = workload.levels
+    return [
+        *(Level(kind="concurrency", value=value) for value in offered.concurrency),
+        *(Level(kind="rate", value=value) for value in offered.rate),
+    ]
+
+
+async def _close(results: AsyncIterator[LevelDone | LevelLost]) -> None:
+    """Close the iterator now: what is in flight is cancelled before the server goes."""
+    close = getattr(results, "aclose", None)
+    if close is not None:
+        await close()
+
+
+def _note(now: Attempt, result: LevelDone | LevelLost) -> None:
+    setup, number, attempt = now.setup, now.number, now.attempt
+    match result:
+        case LevelDone(level=level, summary=summary, record_file=file):
+            name = file.relative_to(setup.directory).as_posix()
+            setup.append(Measured(number=number, attempt=attempt, level=level, summary=summary, record_file=name))
+            setup.emit(events.LevelMeasured(summary=summary, record_file=name))
+            now.answered += summary.completed
+            if not summary.completed:
+                now.lost.append(f"{level}: all {summary.requests} requests failed ({_kinds(summary.errors)})")
+        case LevelLost(level=level, reason=reason):
+            setup.append(LevelFailed(number=number, attempt=attempt, level=level, reason=reason))
+            setup.emit(events.LevelNotMeasured(level=level, reason=reason))
+            now.lost.append(f"{level}: {reason}")
+
+
+def _kinds(errors: dict[str, int]) -> str:
+    return ", ".join(f"{count} {kind}" for kind, count in sorted(errors.items())) or "no error was recorded"
+
+
+@asynccontextmanager
+async def _removed(now: Attempt) -> AsyncIterator[None]:
+    """Remove the server at the end, whatever happened, and verify that it is gone."""
+    deadline_s = now.setup.study.deadlines.teardown
+    try:
+        yield
+    finally:
+        try:
+            _keep_log(now)
+        finally:
+            with now.during("teardown", deadline_s):
+                await remove(now.setup, now.name)
+
+
+async def remove(setup: Setup, name: str) -> None:
+    """Remove the server *name* and verify it.
+
+    Raises:
+        TeardownFailed: Something is left; the message says that the study stops for it.
+    """
+    try:
+        await setup.backend.remove(name, within_s=setup.study.deadlines.teardown)
+    except TeardownFailed as error:
+        raise TeardownFailed(
+            f"the study stops, because measuring beside a leftover would be wrong: {error.message}",
+            hint=error.hint or f"end it by hand, then run `lading tune` again: {setup.run.name} goes on where it was",
+            log=error.log,
+        ) from error
+    setup.emit(events.ServerStopped(name=name))
+
+
+def _keep_log(now: Attempt) -> None:
+    lines = now.setup.backend.log(now.name, lines=LOG_LINES_KEPT)
+    if not lines:
+        return
+    now.directory.mkdir(parents=True, exist_ok=True)
+    (now.directory / "server.log").write_text("\n".join(lines) + "\n", encoding="utf-8")

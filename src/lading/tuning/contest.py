@@ -1,0 +1,50 @@
+"""Who leads: the trials of a study seen by its own objective and constraints.
+
+`observations` is what a search learns, `contest` is who is compared with whom.
+"""
+
+from collections.abc import Sequence
+
+from lading.spec.study import Study
+from lading.tuning import agenda
+from lading.tuning import score as scores
+from lading.tuning.observe import Observation
+from lading.tuning.score import Score
+from lading.tuning.trial import Trial, same_params
+
+Scored = tuple[Trial, Score]
+
+
+def scored(study: Study, trial: Trial) -> Score | None:
+    """The score of a trial that was measured; None for any other, and where no level counts."""
+    if not agenda.is_measured(trial):
+        return None
+    found = scores.score(trial, study.objective, study.constraints)
+    return found if found.rank is not None else None
+
+
+def ranking(study: Study, history: Sequence[Trial]) -> tuple[Scored, ...]:
+    """The trials of the search that have a score, best first, the defaults among them."""
+    return scores.ranking(history, study.objective, study.constraints)
+
+
+def contest(study: Study, history: Sequence[Trial]) -> tuple[Scored | None, tuple[Scored, ...]]:
+    """(The defaults, the others best first). The defaults' parameters under another number are not another set."""
+    ranked = ranking(study, history)
+    default = next((one for one in ranked if one[0].role == "default"), None)
+    others = [one for one in ranked if one[0].role != "default"]
+    if default is not None:
+        others = [one for one in others if not same_params(one[0].params, default[0].params)]
+    return default, tuple(others)
+
+
+def observations(study: Study, history: Sequence[Trial]) -> tuple[Observation, ...]:
+    """What a search may learn from the trials that are no longer open."""
+    return tuple(_observation(study, trial) for trial in agenda.searched(history) if not agenda.is_open(trial))
+
+
+def _observation(study: Study, trial: Trial) -> Observation:
+    if not agenda.is_measured(trial):
+        return Observation(number=trial.number, params=trial.params, value=None, infeasible=agenda.is_infeasible(trial))
+    found = scores.score(trial, study.objective, study.constraints)
+    return Observation(number=trial.number, params=trial.params, value=found.rank, violation=found.violation)
