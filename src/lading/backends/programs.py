@@ -1,0 +1,87 @@
+"""Where an engine's program is on this machine, and what stands before its arguments."""
+
+import importlib.util
+import shutil
+import subprocess
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import lru_cache
+from pathlib import Path
+
+from lading.engines.base import Engine
+from lading.errors import MissingProgram
+
+#: How a program is got, for the hint of its absence.
+INSTALL: Mapping[str, str] = {"llama.cpp": 'pip install "lading[demo]"', "vllm": "pip install vllm"}
+#: Programs that are Python modules when no executable is found.
+MODULES: Mapping[str, str] = {"vllm": "vllm.entrypoints.cli.main"}
+SUBCOMMAND: Mapping[str, tuple[str, ...]] = {"vllm": ("serve",)}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Program:
+    """A program that was found.
+
+    Attributes:
+        prefix: What stands before the engine's own arguments.
+        env: What it needs to behave; the user's settings come before it.
+    """
+
+    name: str
+    prefix: tuple[str, ...]
+    env: Mapping[str, str] = field(default_factory=dict)
+
+
+def find(engine: Engine, python: str | None) -> Program:
+    """The first of the engine's programs that is here: in the environment of *python* (a path), else in ours, on the PATH.
+
+    Raises:
+        MissingProgram: None is; the message says what was looked for, and where.
+    """
+    interpreter = _interpreter(python) if python else sys.executable
+    for name in engine.programs:
+        found = _xllamacpp(interpreter) if name == "xllamacpp" else _executable(name, interpreter)
+        if found is not None:
+            return found
+    raise MissingProgram(
+        f"no program of {engine.name} was found: looked for {' and '.join(engine.programs)} with {interpreter} and on the PATH",
+        hint=INSTALL.get(engine.name, f"install one of: {', '.join(engine.programs)}"),
+    )
+
+
+def _interpreter(python: str) -> str:
+    found = shutil.which(str(Path(python).expanduser()))
+    if found is None:
+        raise MissingProgram(
+            f"{python} is not a Python interpreter that can be run",
+            hint="give the path of the environment's `bin/python`",
+        )
+    return str(Path(found).absolute())  # not resolved: the link says which environment it is
+
+
+def _xllamacpp(interpreter: str) -> Program | None:
+    if not _has_module(interpreter, "xllamacpp"):
+        return None
+    launcher = Path(__file__).with_name("xllamacpp_server.py")
+    # Idle OpenMP threads spin otherwise, and what they take from other processes makes every measurement noisy.
+    return Program(name="xllamacpp", prefix=(interpreter, str(launcher)), env={"OMP_WAIT_POLICY": "PASSIVE"})
+
+
+def _executable(name: str, interpreter: str) -> Program | None:
+    beside = Path(interpreter).parent / name  # an absolute name stays as it is
+    found = shutil.which(str(beside)) or shutil.which(name)
+    if found is not None:
+        return Program(name=name, prefix=(found, *SUBCOMMAND.get(name, ())))
+    module = MODULES.get(name)
+    if module is not None and _has_module(interpreter, module.partition(".")[0]):
+        return Program(name=name, prefix=(interpreter, "-m", module, *SUBCOMMAND.get(name, ())))
+    return None
+
+
+@lru_cache(maxsize=64)
+def _has_module(interpreter: str, module: str) -> bool:
+    if interpreter == sys.executable:
+        return importlib.util.find_spec(module) is not None
+    look = f"import importlib.util, sys; sys.exit(importlib.util.find_spec({module!r}) is None)"
+    return subprocess.run([interpreter, "-c", look], capture_output=True, check=False, timeout=60).returncode == 0
