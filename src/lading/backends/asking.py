@@ -178,6 +178,18 @@ async def probes(client: Client, wanted: Sequence[Probe], *, within_s: float = 5
     return answers
 
 
+def vocabulary(answers: Mapping[str, Any]) -> int | None:
+    """How many token ids the model has, from the answer of a server that tells (llama.cpp's ``/v1/models``)."""
+    for answer in answers.values():
+        listed = answer.get("data") if isinstance(answer, Mapping) else None
+        for model in listed if isinstance(listed, Sequence) else ():
+            meta = model.get("meta") if isinstance(model, Mapping) else None
+            size = meta.get("n_vocab") if isinstance(meta, Mapping) else None
+            if isinstance(size, int):
+                return size
+    return None
+
+
 async def names(client: Client, *, within_s: float) -> tuple[str, ...] | None:
     """The model names it lists, aliases included; None where it has no list.
 

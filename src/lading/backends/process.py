@@ -12,7 +12,7 @@ import shlex
 import signal
 import subprocess
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -305,21 +305,9 @@ def _endpoint(server: ServerRecord, engine: Engine, answers: Mapping[str, Any]) 
         base_url=server.url,
         served_name=server.served_name,
         takes_token_ids=engine.takes_token_ids,
-        vocabulary=vocabulary(answers),
+        vocabulary=asking.vocabulary(answers),
         request_body=dict(engine.request_body()),
     )
-
-
-def vocabulary(answers: Mapping[str, Any]) -> int | None:
-    """How many token ids the model has, from the answer of a server that tells (llama.cpp's ``/v1/models``)."""
-    for answer in answers.values():
-        listed = answer.get("data") if isinstance(answer, Mapping) else None
-        for model in listed if isinstance(listed, Sequence) else ():
-            meta = model.get("meta") if isinstance(model, Mapping) else None
-            size = meta.get("n_vocab") if isinstance(meta, Mapping) else None
-            if isinstance(size, int):
-                return size
-    return None
 
 
 def _argv_of(server: ServerRecord) -> tuple[str, ...] | None:

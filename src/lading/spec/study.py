@@ -41,6 +41,8 @@ class BackendChoice(Spec):
     """Environment variables of the server."""
     url: str | None = None
     """endpoint: where it already runs."""
+    api_key_env: str | None = None
+    """endpoint: the name of the environment variable that has its key; None: LADING_API_KEY."""
     port: Annotated[int, Field(ge=1, le=65535)] | None = None
     """process: the port to listen on; None: a free one."""
 
