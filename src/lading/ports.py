@@ -52,6 +52,22 @@ class Source(Protocol):
         """Close all connections; idempotent."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Leftover:
+    """What a killed run left on a volume.
+
+    Attributes:
+        kind: ``staging``: files of an interrupted pull; ``removal``: a removal that was not finished.
+        size_bytes: What removing it frees.
+    """
+
+    kind: Literal["staging", "removal"]
+    path: Path
+    size_bytes: int
+    model: str | None = None
+    version: str | None = None
+
+
 class StagedFile(Protocol):
     """One file being written to staging, by one thread, from its start."""
 
@@ -83,8 +99,8 @@ class Staging(Protocol):
             HostileName: The name must not be written.
         """
 
-    def read_head(self, path: str, size_bytes: int) -> bytes:
-        """The first bytes of a finished file, for format checks."""
+    def read(self, path: str, offset: int, size_bytes: int) -> bytes:
+        """Up to *size_bytes* of a finished file from *offset* on, for format checks; empty at its end."""
 
 
 @runtime_checkable
@@ -94,6 +110,10 @@ class Volume(Protocol):
     @property
     def root(self) -> Path:
         """The directory that is the volume, here."""
+
+    @property
+    def id(self) -> str:
+        """The volume's own id: the same through every mount."""
 
     def stage(self, model: str, version: str, transfer: str) -> AbstractContextManager[Staging]:
         """The staging of *transfer* (an id that is the same for the same source, revision and destination).
@@ -121,6 +141,9 @@ class Volume(Protocol):
             NotPublished: There is none; the hint names the nearest.
         """
 
+    def directory(self, manifest: Manifest) -> Path:
+        """Where the files of a published version lie, here; absolute."""
+
     def current(self, model: str) -> str | None:
         """The version `current` names, None without one."""
 
@@ -144,10 +167,23 @@ class Volume(Protocol):
         """Versions older than the newest *keep* of each model, never a current one."""
 
     def sweep(self) -> tuple[Path, ...]:
-        """Remove what killed runs left: staging nobody holds and nothing resumes, directories without manifest of ours."""
+        """Remove what killed runs left, and say what it was: exactly the paths of `leftovers`.
+
+        An interrupted pull that nobody runs now loses its progress; what a live writer holds is left alone.
+        """
+
+    def leftovers(self) -> tuple["Leftover", ...]:
+        """What `sweep` would remove."""
 
     def free_bytes(self) -> int:
         """Bytes an ordinary user may still write."""
+
+    def require_free(self, size_bytes: int) -> None:
+        """Return when *size_bytes* more fit.
+
+        Raises:
+            VolumeFull: They do not; names what is needed and what is free.
+        """
 
 
 # ---------------------------------------------------------------------------------------------------------- serving

@@ -1,8 +1,13 @@
 """The manifest of one published version: the bill of lading. `docs/manifest.md` is its specification."""
 
-from typing import Literal
+import hashlib
+from typing import Annotated, Literal
+
+from pydantic import Field
 
 from lading.spec.base import Stored
+
+Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 
 
 class FileEntry(Stored):
@@ -10,8 +15,8 @@ class FileEntry(Stored):
 
     path: str
     """Relative to the version's directory, with ``/``."""
-    size_bytes: int
-    sha256: str
+    size_bytes: Annotated[int, Field(ge=0)]
+    sha256: Sha256
     """64 hex digits, computed while it was written."""
     etag: str | None = None
     """The source's mark of this content when it was read."""
@@ -43,7 +48,7 @@ class Manifest(Stored):
     """The version's directory, relative to the volume's root; ``<model>/<version>`` unless adopted."""
     source: SourceEntry
     format: str
-    """``huggingface``, ``gguf``, ``sklearn`` … as the format check found it."""
+    """``huggingface``, ``gguf``, ``sklearn`` … as the format check found it; ``files`` when it was not asked to."""
     files: tuple[FileEntry, ...]
     """Sorted by path."""
     published_at: str
@@ -54,3 +59,16 @@ class Manifest(Stored):
     def size_bytes(self) -> int:
         """All files together."""
         return sum(file.size_bytes for file in self.files)
+
+    @property
+    def digest(self) -> str:
+        """64 hex digits that name the content, whatever it is published as."""
+        return hashlib.sha256(self.sha256sums().encode()).hexdigest()
+
+    def sha256sums(self) -> str:
+        """The input of ``sha256sum -c``, run in the version's directory."""
+        return "".join(f"{file.sha256}  {file.path}\n" for file in self.files)
+
+    def same_content(self, other: "Manifest") -> bool:
+        """Whether both have the same files with the same bytes."""
+        return self.sha256sums() == other.sha256sums()

@@ -1,0 +1,51 @@
+"""What the operating system says, as the errors a user meets."""
+
+import errno
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from lading.errors import LadingError, VolumeError, VolumeFull, VolumeNotWritable
+from lading.spec import units
+
+_DENIED = {errno.EACCES, errno.EPERM, errno.EROFS}
+_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+
+
+@contextmanager
+def translated(root: Path, doing: str) -> Iterator[None]:
+    """Turn an `OSError` inside into the `VolumeError` it means; *doing* completes "cannot …"."""
+    try:
+        yield
+    except OSError as error:
+        raise meaning(error, root, doing) from error
+
+
+def meaning(error: OSError, root: Path, doing: str) -> LadingError:
+    """The error a user should see for *error*."""
+    reason = error.strerror or str(error)
+    where = f"{error.filename}: " if error.filename else ""
+    if error.errno in _DENIED:
+        return VolumeNotWritable(
+            f"cannot {doing} on the volume {root}: {where}{reason}",
+            hint="the volume must be mounted writable, and its root writable for this user or group",
+        )
+    if error.errno in _FULL:
+        return VolumeFull(
+            f"cannot {doing} on the volume {root}: {reason}, {units.show_bytes(free_bytes(root))} free",
+            hint=room_hint(root),
+        )
+    return VolumeError(f"cannot {doing} on the volume {root}: {where}{reason}")
+
+
+def free_bytes(path: Path) -> int:
+    """Bytes an ordinary user may still write where *path* is, or its nearest directory that exists."""
+    while not path.exists() and path != path.parent:
+        path = path.parent
+    return shutil.disk_usage(path).free
+
+
+def room_hint(root: Path) -> str:
+    """What to do about a full volume."""
+    return f"make room with `lading prune {root}`, or enlarge the volume; what was fetched is kept"

@@ -1,0 +1,179 @@
+"""Every change to a volume, one system call per method: the seam where tests inject crashes, faults and lost writes.
+
+Nothing else in `lading.volume` changes the file system. Reading goes straight to `pathlib` and `os`.
+"""
+
+import os
+import stat
+from pathlib import Path
+
+
+class Fs:
+    """The real file system."""
+
+    def mkdir(self, path: Path) -> None:
+        """Make a directory."""
+        path.mkdir()
+
+    def rmdir(self, path: Path) -> None:
+        """Remove an empty directory."""
+        path.rmdir()
+
+    def unlink(self, path: Path) -> None:
+        """Remove a file or a link."""
+        path.unlink()
+
+    def rename(self, old: Path, new: Path) -> None:
+        """Give a file, link or directory another name, atomically, in place of what has it."""
+        old.rename(new)
+
+    def symlink(self, target: str, path: Path) -> None:
+        """Make a link at *path* that says *target*."""
+        path.symlink_to(target)
+
+    def chmod(self, path: Path, mode: int) -> None:
+        """Set the mode; file systems that have none may refuse, which is no fault."""
+        try:
+            path.chmod(mode)
+        except PermissionError:
+            pass
+
+    def touch(self, path: Path) -> None:
+        """Set the modification time to the file system's now."""
+        os.utime(path)
+
+    def create(self, path: Path) -> int:
+        """A descriptor of a new, empty file, in place of one that is there; never through a link."""
+        flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW
+        return os.open(path, flags, 0o666)
+
+    def append(self, path: Path) -> int:
+        """A descriptor that writes at the end of a file, made when missing."""
+        flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC | os.O_NOFOLLOW
+        return os.open(path, flags, 0o666)
+
+    def write(self, descriptor: int, data: bytes | memoryview) -> int:
+        """Write from *data*; how many bytes were taken."""
+        return os.write(descriptor, data)
+
+    def sync(self, descriptor: int) -> None:
+        """Make a file's bytes durable."""
+        os.fsync(descriptor)
+
+    def sync_directory(self, path: Path) -> None:
+        """Make a directory's names durable."""
+        descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+    def close(self, descriptor: int) -> None:
+        """Let go of a descriptor."""
+        os.close(descriptor)
+
+
+def write_all(fs: Fs, descriptor: int, data: bytes | memoryview) -> None:
+    """Write all of *data*, in as many calls as it takes."""
+    rest = memoryview(data)
+    while rest:
+        rest = rest[fs.write(descriptor, rest) :]
+
+
+def replace(fs: Fs, path: Path, data: bytes, *, temporary: Path, mode: int) -> None:
+    """Give *path* the content *data*, atomically and durably; *temporary* is on the same file system."""
+    descriptor = fs.create(temporary)
+    try:
+        fs.chmod(temporary, mode)
+        write_all(fs, descriptor, data)
+        fs.sync(descriptor)
+    finally:
+        fs.close(descriptor)
+    fs.rename(temporary, path)
+    fs.sync_directory(path.parent)
+
+
+def append_line(fs: Fs, path: Path, line: bytes, *, mode: int) -> None:
+    """Append *line* durably; a line that a crash tore is closed first, so that it spoils no other."""
+    new = not path.exists()
+    descriptor = fs.append(path)
+    try:
+        if new:
+            fs.chmod(path, mode)
+        write_all(fs, descriptor, (b"" if new or _ends_well(path) else b"\n") + line + b"\n")
+        fs.sync(descriptor)
+    finally:
+        fs.close(descriptor)
+    if new:
+        fs.sync_directory(path.parent)
+
+
+def make_directories(fs: Fs, path: Path, *, mode: int | None) -> None:
+    """Make *path* and its missing parents, each durable with *mode*; None: as the umask says."""
+    missing = []
+    while not path.is_dir():
+        missing.append(path)
+        path = path.parent
+    for directory in reversed(missing):
+        try:
+            fs.mkdir(directory)
+        except FileExistsError:
+            if not directory.is_dir():
+                raise
+            continue  # another writer was quicker
+        if mode is not None:
+            fs.chmod(directory, mode)
+        fs.sync_directory(directory.parent)
+
+
+def remove_tree(fs: Fs, path: Path) -> None:
+    """Remove a directory and all in it; links are removed, not followed; what is gone already is silent."""
+    try:
+        entries = list(os.scandir(path))
+    except FileNotFoundError:
+        return
+    for entry in entries:
+        if entry.is_dir(follow_symlinks=False):
+            remove_tree(fs, Path(entry.path))
+        else:
+            _unlink_silently(fs, Path(entry.path))
+    fs.rmdir(path)
+
+
+def tree_files(path: Path) -> list[Path]:
+    """All that is not a directory below *path*, sorted; empty for a missing one."""
+    found: list[Path] = []
+    for directory, folders, files in os.walk(path):
+        links = [name for name in folders if (Path(directory) / name).is_symlink()]
+        found += [Path(directory) / name for name in [*files, *links]]
+    return sorted(found)
+
+
+def tree_directories(path: Path) -> list[Path]:
+    """*path* and all directories below it, the deepest first; empty for a missing one."""
+    return [Path(directory) for directory, _, _ in os.walk(path, topdown=False)]
+
+
+def tree_bytes(path: Path) -> int:
+    """The size of all files below *path*."""
+    return sum(file.lstat().st_size for file in tree_files(path))
+
+
+def is_regular(found: os.stat_result) -> bool:
+    """Whether what was found is a plain file."""
+    return stat.S_ISREG(found.st_mode)
+
+
+def _unlink_silently(fs: Fs, path: Path) -> None:
+    try:
+        fs.unlink(path)
+    except FileNotFoundError:
+        pass
+
+
+def _ends_well(path: Path) -> bool:
+    with path.open("rb") as file:
+        if file.seek(0, os.SEEK_END) == 0:
+            return True
+        file.seek(-1, os.SEEK_END)
+        return file.read(1) == b"\n"

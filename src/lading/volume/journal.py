@@ -1,0 +1,105 @@
+"""What of an interrupted pull is on disk: one append-only file of JSON lines per transfer.
+
+::
+
+    {"staging": {"model": "tiny", "version": "v1"}}               the first line, before anything is staged
+    {"file": {"path": "config.json", "size_bytes": …, "sha256": …}}   after the file's bytes and name are durable
+    {"publishing": {"path": "tiny/v1", "inode": 1234}}             before the rename: whose directory that is
+
+A torn last line is ignored: what it told is then done again.
+"""
+
+import json
+import threading
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from lading.volume import fs as files
+from lading.volume.fs import Fs
+from lading.weights.manifest import FileEntry
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Facts:
+    """A journal, folded.
+
+    Attributes:
+        model, version: What is staged; None when not even the first line is whole.
+        finished: Files by path, the last word on each.
+        published_path, inode: Where the staged directory was about to be renamed to, and which directory that is.
+    """
+
+    model: str | None = None
+    version: str | None = None
+    finished: Mapping[str, FileEntry] = field(default_factory=dict)
+    published_path: str | None = None
+    inode: int | None = None
+
+
+def read(path: Path) -> Facts:
+    """The facts in the journal at *path*; none for a missing one."""
+    try:
+        lines = path.read_bytes().split(b"\n")
+    except FileNotFoundError:
+        return Facts()
+    model: str | None = None
+    version: str | None = None
+    published_path: str | None = None
+    inode: int | None = None
+    finished: dict[str, FileEntry] = {}
+    for line in lines:
+        match _parsed(line):
+            case {"staging": {"model": str(model), "version": str(version)}}:
+                pass
+            case {"file": Mapping() as entry}:
+                _keep(finished, entry)
+            case {"publishing": {"path": str(published_path), "inode": int(inode)}}:
+                pass
+    return Facts(model=model, version=version, finished=finished, published_path=published_path, inode=inode)
+
+
+class Journal:
+    """A journal to be written to; thread-safe."""
+
+    def __init__(self, fs: Fs, path: Path, *, temporary: Path, mode: int) -> None:
+        self._fs = fs
+        self.path = path
+        self._temporary = temporary
+        self._mode = mode
+        self._lock = threading.Lock()
+
+    def begin(self, model: str, version: str) -> None:
+        """Say what is staged. No journal is ever seen without this line, so nothing staged is without a name."""
+        line = json.dumps({"staging": {"model": model, "version": version}}) + "\n"
+        files.replace(self._fs, self.path, line.encode(), temporary=self._temporary, mode=self._mode)
+
+    def file(self, entry: FileEntry) -> None:
+        """Say that a file is finished; the caller made it durable."""
+        self._append({"file": entry.model_dump(mode="json", exclude_none=True)})
+
+    def publishing(self, path: str, inode: int) -> None:
+        """Say which directory is about to be renamed to *path*."""
+        self._append({"publishing": {"path": path, "inode": inode}})
+
+    def _append(self, fact: Mapping[str, object]) -> None:
+        with self._lock:
+            files.append_line(self._fs, self.path, json.dumps(fact).encode(), mode=self._mode)
+
+
+def _parsed(line: bytes) -> Any:
+    try:
+        return json.loads(line)
+    except ValueError:
+        return None
+
+
+def _keep(finished: dict[str, FileEntry], document: Mapping[str, object]) -> None:
+    try:
+        entry = FileEntry.model_validate(document)
+    except ValidationError:
+        return
+    finished[entry.path] = entry

@@ -1,0 +1,608 @@
+"""A directory of this machine as a volume: what is published there, and how it comes to be (`docs/manifest.md`).
+
+Every change goes through `volume.fs.Fs`, in an order in which a crash after any one call leaves each version either
+wholly published or not there, and leaves enough for the next writer to go on.
+"""
+
+import json
+import os
+import time
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, ExitStack, contextmanager
+from pathlib import Path, PurePosixPath
+from typing import BinaryIO
+
+from pydantic import ValidationError
+
+from lading.errors import (
+    InvalidReference,
+    ModelBusy,
+    NotPublished,
+    VolumeError,
+    VolumeFull,
+    VolumeNotWritable,
+    VolumeTooNew,
+)
+from lading.ports import Leftover, Staging
+from lading.spec import ref, units
+from lading.spec.documents import nearest
+from lading.volume import faults, history, lock
+from lading.volume import fs as files
+from lading.volume import journal as journals
+from lading.volume.fs import Fs
+from lading.volume.journal import Journal
+from lading.volume.lock import Held, Process
+from lading.volume.staging import LocalStaging, Modes
+from lading.weights import layout, names
+from lading.weights.layout import VolumeDocument
+from lading.weights.manifest import Manifest
+
+_SWITCH_WAIT_S = 10.0
+
+
+class LocalVolume:
+    """A volume at *root* (`Volume`). Made by `volume.find` and its siblings, which read *document*.
+
+    Args:
+        root: Absolute.
+        fs: Makes all changes.
+        me: The process that locks name as their owner; None: this one.
+    """
+
+    def __init__(
+        self, root: Path, document: VolumeDocument, *, fs: Fs | None = None, me: Process | None = None
+    ) -> None:
+        self._root = root
+        self._document = document
+        self._fs = fs or Fs()
+        self._me = me
+
+    @property
+    def root(self) -> Path:
+        """The directory that is the volume."""
+        return self._root
+
+    @property
+    def id(self) -> str:
+        """The volume's own id."""
+        return self._document.id
+
+    @property
+    def document(self) -> VolumeDocument:
+        """Its ``.lading/volume.json``."""
+        return self._document
+
+    # ------------------------------------------------------------------------------------------------------ reading
+
+    def manifests(self) -> Iterator[Manifest]:
+        """All published versions, by model, then by time of publication."""
+        found = [self._read(Path(path)) for path in _manifest_paths(str(self._root / layout.MANIFESTS))]
+        yield from sorted(found, key=lambda manifest: (manifest.model, manifest.published_at, manifest.version))
+
+    def manifest(self, model: str, version: str | None = None) -> Manifest:
+        """One version's manifest; None: the current one."""
+        chosen = version or self.current(model)
+        found = self._published(model, chosen) if chosen else None
+        if found is None:
+            raise self._not_published(model, version)
+        return found
+
+    def directory(self, manifest: Manifest) -> Path:
+        """Where the files of a published version lie."""
+        if manifest.path == ".":
+            return self._root
+        return self._root / names.check(manifest.path)
+
+    def current(self, model: str) -> str | None:
+        """The version `current` names, None without one."""
+        try:
+            version = str((self._root / layout.current(model)).readlink())
+        except OSError:
+            return None
+        if "/" in version or not self._manifest_path(model, version).is_file():
+            return None
+        return version
+
+    def open_file(self, manifest: Manifest, path: str) -> BinaryIO:
+        """A file of a published version; OSError when it is none, or cannot be read."""
+        place = self.directory(manifest) / names.check(path)
+        descriptor = os.open(place, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)  # a planted pipe must not block
+        if not files.is_regular(os.fstat(descriptor)):
+            os.close(descriptor)
+            raise OSError(f"{place} is no plain file")
+        return os.fdopen(descriptor, "rb")
+
+    def extra_files(self, manifest: Manifest) -> tuple[str, ...]:
+        """Paths in the version's directory that its manifest does not have; NFS's own leftovers do not count."""
+        directory = self.directory(manifest)
+        known = {file.path for file in manifest.files}
+        found = (path.relative_to(directory).as_posix() for path in files.tree_files(directory))
+        return tuple(path for path in found if path not in known and not path.rpartition("/")[2].startswith(".nfs"))
+
+    def free_bytes(self) -> int:
+        """Bytes an ordinary user may still write."""
+        return faults.free_bytes(self._root)
+
+    def require_free(self, size_bytes: int) -> None:
+        """Return when *size_bytes* more fit."""
+        free_bytes = self.free_bytes()
+        if size_bytes > free_bytes:
+            raise VolumeFull(
+                f"{units.show_bytes(size_bytes)} are needed, the volume {self._root} has "
+                f"{units.show_bytes(free_bytes)} free",
+                hint=faults.room_hint(self._root),
+            )
+
+    def prunable(self, model: str | None, keep: int) -> tuple[Manifest, ...]:
+        """Versions older than the newest *keep* of each model, never a current one."""
+        by_model: dict[str, list[Manifest]] = {}
+        for manifest in self.manifests():
+            if model in {None, manifest.model}:
+                by_model.setdefault(manifest.model, []).append(manifest)
+        return tuple(
+            manifest
+            for name, versions in by_model.items()
+            for manifest in versions[: max(0, len(versions) - keep)]
+            if manifest.version != self.current(name)
+        )
+
+    # --------------------------------------------------------------------------------------------------- publishing
+
+    @contextmanager
+    def stage(self, model: str, version: str, transfer: str) -> Iterator[Staging]:
+        """The staging of *transfer*, under the model's lock."""
+        ref.check_model(model)
+        ref.check_version(version)
+        self._check_apart(model)
+        with self._locked(layout.lock(model), model) as held:
+            staging = self._staging(model, version, transfer, held)
+            if staging.published is None:
+                with faults.translated(self._root, f"stage {model}@{version}"):
+                    self._finish_removal(model, version)
+                    self._take_back(model, version)
+                    self._check_way(model, version)
+            try:
+                yield staging
+            finally:
+                self._forget_empty(staging)
+
+    def publish(self, staging: Staging, manifest: Manifest, *, use: bool = True) -> Path:
+        """Make the staged files the version of *manifest*."""
+        assert isinstance(staging, LocalStaging), "a staging of another volume"
+        assert (staging.model, staging.version) == (manifest.model, manifest.version), "a manifest of another staging"
+        names.check_all(file.path for file in manifest.files)
+        published = self._published(manifest.model, manifest.version)
+        if published is not None and not published.same_content(manifest):
+            raise VolumeError(
+                f"{manifest.model}@{manifest.version} is published with other content; a version never changes",
+                hint="give another --version",
+            )
+        with faults.translated(self._root, f"publish {manifest.model}@{manifest.version}"):
+            if published is None:
+                self._seal(staging, manifest)
+            with self._switching(manifest.model):
+                if published is None:
+                    self._reveal(staging, manifest)
+                if use:
+                    self._switch(manifest.model, manifest.version)
+            self._drop_journal(staging.journal.path)
+        return self.directory(manifest)
+
+    def _seal(self, staging: LocalStaging, manifest: Manifest) -> None:
+        """Leave exactly the manifest's files in the staging directory, and make all its names durable."""
+        finished = staging.finished
+        for file in manifest.files:
+            if finished.get(file.path) != file:
+                raise VolumeError(
+                    f"{file.path} of {manifest.model}@{manifest.version} is not finished: nothing is published",
+                    hint="run the pull again",
+                )
+        wanted = {staging.directory / file.path for file in manifest.files}
+        for path in files.tree_files(staging.directory):
+            if path not in wanted:
+                self._fs.unlink(path)
+        for directory in files.tree_directories(staging.directory):
+            if directory != staging.directory and not any(directory.iterdir()):
+                self._fs.rmdir(directory)
+            else:
+                self._fs.sync_directory(directory)
+
+    def _reveal(self, staging: LocalStaging, manifest: Manifest) -> None:
+        """Rename, then write the manifest; the intent between them tells a later writer whose directory it is."""
+        final = self._root / layout.version(manifest.model, manifest.version)
+        self._clear_way(manifest.model, manifest.version)
+        files.make_directories(self._fs, final.parent, mode=staging.modes.directory)
+        staging.journal.publishing(manifest.path, staging.directory.stat().st_ino)
+        staging.lock.check()
+        self._fs.rename(staging.directory, final)
+        self._fs.sync_directory(final.parent)
+        self._fs.sync_directory(staging.directory.parent)
+        path = self._manifest_path(manifest.model, manifest.version)
+        files.make_directories(self._fs, path.parent, mode=staging.modes.directory)
+        text = manifest.model_dump_json(indent=2, exclude_none=True) + "\n"
+        self._replace(path, text.encode(), f"{layout.flat(manifest.model)}.json")
+        self._note("publish", manifest.model, manifest.version)
+
+    def _forget_empty(self, staging: LocalStaging) -> None:
+        """Leave nothing of a staging in which nothing was finished."""
+        if staging.published or not staging.journal.path.exists() or staging.finished:
+            return
+        with faults.translated(self._root, "clean up"):
+            files.remove_tree(self._fs, staging.directory)
+            self._drop_journal(staging.journal.path)
+
+    # ---------------------------------------------------------------------------------------------- using, removing
+
+    def use(self, model: str, version: str) -> None:
+        """Switch `current`; silent when it is so already."""
+        with self._switching(model), faults.translated(self._root, f"switch {model}"):
+            self._switch(model, self.manifest(model, version).version)
+
+    def remove(self, model: str, version: str) -> None:
+        """Remove a version, its manifest first."""
+        ref.check_model(model)
+        ref.check_version(version)
+        with self._switching(model), faults.translated(self._root, f"remove {model}@{version}"):
+            if self._manifest_path(model, version).exists():
+                self._unlist(model, version)
+            self._finish_removal(model, version)
+
+    def _switch(self, model: str, version: str) -> None:
+        link = self._root / layout.current(model)
+        previous = self.current(model)
+        if previous == version:
+            return
+        temporary = self._root / layout.TEMPORARY / f"{layout.flat(model)}.link"
+        if temporary.is_symlink():
+            self._fs.unlink(temporary)
+        files.make_directories(self._fs, link.parent, mode=self._modes.directory)
+        self._fs.symlink(version, temporary)
+        self._fs.rename(temporary, link)
+        self._fs.sync_directory(link.parent)
+        self._note("use", model, version, previous=previous)
+
+    def _unlist(self, model: str, version: str) -> None:
+        """Move the manifest to ``removing/``: from then on the version does not exist, and the rest is cleaning."""
+        link = self._root / layout.current(model)
+        if link.is_symlink() and link.readlink() == Path(version):
+            others = [
+                path.stem for path in self._manifest_path(model, "x").parent.glob("*.json") if path.stem != version
+            ]
+            if others:
+                raise VolumeError(
+                    f"{model}@{version} is the current version of {model}",
+                    hint=f"switch first: lading use {self._root}/{model}@{max(others)}",
+                )
+            self._fs.unlink(link)
+            self._fs.sync_directory(link.parent)
+        record = self._record(model, version)
+        self._fs.rename(self._manifest_path(model, version), record)
+        self._fs.sync_directory(record.parent)
+        self._fs.sync_directory(self._manifest_path(model, version).parent)
+        self._note("remove", model, version)
+
+    def _finish_removal(self, model: str, version: str) -> None:
+        """Delete what `_unlist` left; silent where it left nothing."""
+        record = self._record(model, version)
+        if not record.exists():
+            return
+        going, final = self._root / layout.removing(model, version), self._root / layout.version(model, version)
+        if final.is_dir() and not going.exists() and not _adopted(record):
+            self._fs.rename(final, going)
+            self._fs.sync_directory(going.parent)
+            self._fs.sync_directory(final.parent)
+        files.remove_tree(self._fs, going)
+        self._fs.unlink(record)
+        self._fs.sync_directory(record.parent)
+        self._drop_empty(model)
+
+    def _drop_empty(self, model: str) -> None:
+        """Remove directories that only existed for a model that has no version any more."""
+        for top in (self._root / layout.MANIFESTS, self._root):
+            directory = top / model
+            while directory != top and directory.is_dir() and not any(directory.iterdir()):
+                self._fs.rmdir(directory)
+                directory = directory.parent
+
+    # ---------------------------------------------------------------------------------------------------- leftovers
+
+    def leftovers(self) -> tuple[Leftover, ...]:
+        """What `sweep` would remove."""
+        return (*self._stagings_left(), *self._removals_left())
+
+    def sweep(self) -> tuple[Path, ...]:
+        """Remove what killed runs left."""
+        swept = tuple(left.path for left in self.leftovers() if self._remove_leftover(left))
+        with faults.translated(self._root, "clean up"):
+            self._sweep_litter()
+        return swept
+
+    def _stagings_left(self) -> Iterator[Leftover]:
+        for transfer in self._transfers():
+            facts = journals.read(self._root / layout.journal(transfer))
+            if facts.model is not None and lock.is_held(self._root / layout.lock(facts.model)):
+                continue
+            place = self._unpublished(facts) or self._root / layout.incoming(transfer)
+            yield Leftover(
+                kind="staging",
+                path=place if place.exists() else self._root / layout.journal(transfer),
+                size_bytes=files.tree_bytes(place),
+                model=facts.model,
+                version=facts.version,
+            )
+
+    def _removals_left(self) -> Iterator[Leftover]:
+        for record in sorted((self._root / layout.REMOVING).glob("*.json")):
+            flat, _, version = record.stem.rpartition("+")
+            model = flat.replace("+", "/")
+            places = (self._root / layout.removing(model, version), self._root / layout.version(model, version))
+            size_bytes = 0 if _adopted(record) else sum(map(files.tree_bytes, places))
+            yield Leftover(kind="removal", path=record, size_bytes=size_bytes, model=model, version=version)
+
+    def _remove_leftover(self, left: Leftover) -> bool:
+        """Remove it, unless somebody began to work on it since."""
+        try:
+            with self._locked(layout.lock(left.model or "unknown"), left.model or "an unknown model"):
+                self._remove_now(left)
+        except ModelBusy:
+            return False
+        return True
+
+    def _remove_now(self, left: Leftover) -> None:
+        with self._switching(left.model or "unknown"), faults.translated(self._root, f"remove {left.path}"):
+            if left.kind == "removal":
+                self._finish_removal(left.model or "", left.version or "")
+            else:
+                self._remove_staging(left)
+
+    def _remove_staging(self, left: Leftover) -> None:
+        if left.model and left.version and left.path == self._root / layout.version(left.model, left.version):
+            self._take_back(left.model, left.version)
+        for transfer in self._transfers():
+            facts = journals.read(self._root / layout.journal(transfer))
+            if (facts.model, facts.version) == (left.model, left.version):
+                files.remove_tree(self._fs, self._root / layout.incoming(transfer))
+                self._drop_journal(self._root / layout.journal(transfer))
+        if left.model:
+            self._drop_empty(left.model)
+
+    def _transfers(self) -> list[str]:
+        """Ids of all transfers that have a staging directory or a journal."""
+        staged = {path.name for path in (self._root / layout.INCOMING).glob("*")}
+        return sorted(staged | {path.stem for path in (self._root / layout.JOURNAL).glob("*.jsonl")})
+
+    def _sweep_litter(self) -> None:
+        """Remove what a crash left of locks and temporary files, when nobody can be at it any more."""
+        litter = [*(self._root / layout.TEMPORARY).glob("*"), *(self._root / layout.LOCKS).glob(".[no]*-*")]
+        for path in litter:
+            if time.time() - path.lstat().st_mtime < lock.STALE_S:
+                continue
+            if path.is_dir() and not path.is_symlink():
+                files.remove_tree(self._fs, path)
+            else:
+                self._fs.unlink(path)
+
+    # ------------------------------------------------------------------------------------- what stands at a final path
+
+    def _unpublished(self, facts: journals.Facts) -> Path | None:
+        """The directory that was renamed to its final path by the run that wrote *facts*, and then got no manifest."""
+        if facts.published_path is None or facts.model is None or facts.version is None:
+            return None
+        final = self._root / layout.version(facts.model, facts.version)
+        try:
+            mine = final.lstat().st_ino == facts.inode
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+        return final if mine and not self._manifest_path(facts.model, facts.version).exists() else None
+
+    def _take_back(self, model: str, version: str) -> None:
+        """Undo the rename of a run that died before its manifest was there."""
+        for transfer in self._transfers():
+            facts = journals.read(self._root / layout.journal(transfer))
+            if (facts.model, facts.version) != (model, version):
+                continue
+            final, incoming = self._unpublished(facts), self._root / layout.incoming(transfer)
+            if final is not None:
+                self._fs.rename(final, incoming)
+                self._fs.sync_directory(incoming.parent)
+                self._fs.sync_directory(final.parent)
+
+    def _check_way(self, model: str, version: str) -> None:
+        """See that nothing foreign is at the final path; an empty directory may be."""
+        final = self._root / layout.version(model, version)
+        if final.is_symlink() or (final.exists() and not final.is_dir()):
+            what = "something that is no directory"
+        elif final.is_dir() and (found := sorted(path.name for path in final.iterdir())):
+            what = f"a directory that Lading did not publish ({len(found)} entries: {', '.join(found[:3])} …)"
+        else:
+            return
+        raise VolumeError(f"{final} is taken by {what}", hint="move it away, or give another --version")
+
+    def _clear_way(self, model: str, version: str) -> None:
+        """Remove an empty directory at the final path: kubelet makes one for a pod that is older than the pull."""
+        self._check_way(model, version)
+        final = self._root / layout.version(model, version)
+        if not final.is_dir():
+            return
+        try:
+            self._fs.rmdir(final)
+        except PermissionError as error:
+            raise VolumeNotWritable(
+                f"{final} is an empty directory that this user may not remove: kubelet made it for a pod that mounts it "
+                f"and started before the pull",
+                hint=f"delete that pod, then as its owner: rmdir {final}; what was fetched is kept",
+            ) from error
+
+    # ------------------------------------------------------------------------------------------------------ small parts
+
+    @property
+    def _modes(self) -> Modes:
+        return Modes.of(self._root)
+
+    def _locked(self, path: PurePosixPath, what: str, *, wait_s: float = 0.0) -> AbstractContextManager[Held]:
+        return _translating(
+            lambda: lock.held(self._fs, self._root / path, what, me=self._me or Process.this(), wait_s=wait_s),
+            prepare=lambda: make_skeleton(self._fs, self._root),
+            root=self._root,
+            what=what,
+        )
+
+    def _switching(self, model: str) -> AbstractContextManager[Held]:
+        """The lock under which a model's names change: held for moments, so worth waiting for."""
+        return self._locked(layout.switch_lock(model), model, wait_s=_SWITCH_WAIT_S)
+
+    def _staging(self, model: str, version: str, transfer: str, held: Held) -> LocalStaging:
+        published = self._published(model, version)
+        directory = layout.incoming(transfer)
+        modes = self._modes
+        return LocalStaging(
+            self._fs,
+            self._root,
+            self.directory(published) if published else self._root / directory,
+            Journal(
+                self._fs,
+                self._root / layout.journal(transfer),
+                temporary=self._root / layout.TEMPORARY / f"{transfer}.jsonl",
+                mode=modes.file,
+            ),
+            model=model,
+            version=version,
+            lock=held,
+            modes=modes,
+            published=published,
+        )
+
+    def _manifest_path(self, model: str, version: str) -> Path:
+        return self._root / layout.manifest(model, version)
+
+    def _record(self, model: str, version: str) -> Path:
+        """Where a manifest goes when its version is removed."""
+        going = self._root / layout.removing(model, version)
+        return going.with_name(f"{going.name}.json")
+
+    def _published(self, model: str, version: str) -> Manifest | None:
+        path = self._manifest_path(model, version)
+        return self._read(path) if path.is_file() else None
+
+    def _read(self, path: Path) -> Manifest:
+        text = path.read_bytes()
+        model, version = path.parent.relative_to(self._root / layout.MANIFESTS).as_posix(), path.stem
+        try:
+            found = Manifest.model_validate_json(text)
+        except ValidationError as error:
+            if _number(text) > 1:
+                raise VolumeTooNew(
+                    f"the manifest of {model}@{version} on {self._root} was written by a newer Lading",
+                    hint="pip install --upgrade lading",
+                ) from error
+            raise _damaged(path, str(error.errors(include_url=False)[0]["msg"])) from error
+        if (found.model, found.version) != (model, version):
+            raise _damaged(path, f"it is of {found.model}@{found.version}")
+        return found
+
+    def _replace(self, path: Path, data: bytes, temporary: str) -> None:
+        place = self._root / layout.TEMPORARY / temporary
+        files.replace(self._fs, path, data, temporary=place, mode=self._modes.file)
+
+    def _note(self, what: str, model: str, version: str, *, previous: str | None = None) -> None:
+        history.note(
+            self._fs, self._root / layout.HISTORY, what, model, version, previous=previous, mode=self._modes.file
+        )
+
+    def _drop_journal(self, path: Path) -> None:
+        if path.exists():
+            self._fs.unlink(path)
+            self._fs.sync_directory(path.parent)
+
+    def _check_apart(self, model: str) -> None:
+        """No model's name begins another's: `a/b` would be a version of `a`."""
+        parents = PurePosixPath(model).parents
+        above = next((str(name) for name in parents if _has_manifests(self._root / layout.manifests(str(name)))), None)
+        below = next((self._root / layout.manifests(model)).glob("*/**/*.json"), None)
+        other = above if above != "." else None
+        if below is not None:
+            other = below.parent.relative_to(self._root / layout.MANIFESTS).as_posix()
+        if other is not None:
+            raise InvalidReference(
+                f"{model!r} and {other!r} cannot both be models of {self._root}: one name begins the other",
+                hint="choose another name with --model",
+            )
+
+    def _not_published(self, model: str, version: str | None) -> NotPublished:
+        versions = [manifest.version for manifest in self.manifests() if manifest.model == model]
+        if not versions:
+            models = sorted({manifest.model for manifest in self.manifests()})
+            near = nearest(model, models)
+            hint = f"did you mean `{self._root}/{near}`?" if near else f"see `lading ls {self._root}`"
+            return NotPublished(f"no model {model!r} is published on {self._root}", hint=hint)
+        if version is None:
+            return NotPublished(
+                f"{model} has no current version on {self._root}",
+                hint=f"choose one: lading use {self._root}/{model}@{versions[-1]}",
+            )
+        near = nearest(version, versions) or versions[-1]
+        return NotPublished(
+            f"{model} has no version {version!r} on {self._root}; it has {', '.join(versions[-5:])}",
+            hint=f"did you mean `{self._root}/{model}@{near}`?",
+        )
+
+
+def make_skeleton(fs: Fs, root: Path) -> None:
+    """Make the directories of `.lading` that are missing."""
+    modes = Modes.of(root)
+    for folder in layout.FOLDERS:
+        files.make_directories(fs, root / folder, mode=modes.directory)
+
+
+@contextmanager
+def _translating(
+    enter: Callable[[], AbstractContextManager[Held]], *, prepare: Callable[[], None], root: Path, what: str
+) -> Iterator[Held]:
+    """Enter with errors translated, but run the body as it is."""
+    with ExitStack() as stack:
+        with faults.translated(root, f"lock {what}"):
+            prepare()
+            held = stack.enter_context(enter())
+        yield held
+
+
+def _manifest_paths(directory: str) -> Iterator[str]:
+    """All ``*.json`` below *directory*; the quick way, for volumes with thousands."""
+    try:
+        entries = list(os.scandir(directory))
+    except FileNotFoundError:
+        return
+    for entry in entries:
+        if entry.is_dir(follow_symlinks=False):
+            yield from _manifest_paths(entry.path)
+        elif entry.name.endswith(".json"):
+            yield entry.path
+
+
+def _has_manifests(directory: Path) -> bool:
+    return any(directory.glob("*.json"))
+
+
+def _adopted(record: Path) -> bool:
+    """Whether the manifest at *record* is of files that lay where they were: removing it leaves them there."""
+    try:
+        manifest = Manifest.model_validate_json(record.read_bytes())
+    except ValidationError:
+        return False
+    return manifest.path != str(layout.version(manifest.model, manifest.version))
+
+
+def _number(text: bytes) -> int:
+    """The manifest's number, 0 where there is none."""
+    try:
+        found = json.loads(text)["manifest_version"]
+    except (ValueError, KeyError, TypeError):
+        return 0
+    return found if isinstance(found, int) else 0
+
+
+def _damaged(path: Path, problem: str) -> VolumeError:
+    return VolumeError(
+        f"the manifest {path} is damaged: {problem}",
+        hint="restore it from a backup, or remove its version with `lading rm` and pull it again",
+    )

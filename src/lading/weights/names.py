@@ -1,0 +1,105 @@
+"""Which paths from outside may be written to a volume. `docs/manifest.md` lists what is refused.
+
+Keys of a bucket, entries of a listing and names in an index are hostile until they passed here.
+"""
+
+import unicodedata
+from collections.abc import Iterable
+
+from lading.errors import HostileName
+
+SEGMENT_BYTES = 255
+PATH_BYTES = 1024
+_RESERVED = ".lading"
+_REFUSED_CATEGORIES = {
+    "Cc": "a control character",
+    "Cf": "an invisible format character",
+    "Cs": "a surrogate: it is not valid Unicode",
+    "Zl": "a line separator",
+    "Zp": "a paragraph separator",
+}
+
+
+def check(path: str) -> str:
+    """*path*, when it may be written below a version's directory.
+
+    Raises:
+        HostileName: It may not; says what is wrong with it.
+    """
+    problem = _problem(path)
+    if problem:
+        raise HostileName(f"the name {path!r} must not be written to a volume: {problem}", hint=_HINT)
+    return path
+
+
+def check_all(paths: Iterable[str]) -> tuple[str, ...]:
+    """All *paths*, when they may be written together and stay apart on every file system.
+
+    Raises:
+        HostileName: One may not, comes twice, is a directory of another, or differs from another only by case or
+            by Unicode normalisation.
+    """
+    checked = tuple(check(path) for path in paths)
+    spelled: dict[str, str] = {}
+    for path in checked:
+        for part in _with_parents(path):
+            other = spelled.setdefault(_folded(part), part)
+            if other != part:
+                raise HostileName(
+                    f"the names {other!r} and {part!r} are one name where case or Unicode forms do not count",
+                    hint=_HINT,
+                )
+    _check_apart(checked)
+    return checked
+
+
+def _check_apart(paths: tuple[str, ...]) -> None:
+    files = set(paths)
+    if len(files) < len(paths):
+        twice = next(path for index, path in enumerate(paths) if path in paths[:index])
+        raise HostileName(f"the name {twice!r} comes twice", hint=_HINT)
+    for path in paths:
+        for parent in _with_parents(path)[:-1]:
+            if parent in files:
+                raise HostileName(f"the name {parent!r} is a file and a folder, for {path!r}", hint=_HINT)
+
+
+_HINT = "rename it at the source, or leave it out with --exclude"
+
+
+def _problem(path: str) -> str | None:
+    if not path:
+        return "it is empty"
+    strange = next((char for char in path if unicodedata.category(char) in _REFUSED_CATEGORIES), None)
+    if strange is not None:
+        return f"it has {_REFUSED_CATEGORIES[unicodedata.category(strange)]} (U+{ord(strange):04X})"
+    if path.startswith("/"):
+        return "it is absolute"
+    if "\\" in path:
+        return "it has a backslash"
+    if len(path.encode()) > PATH_BYTES:
+        return f"it is longer than {PATH_BYTES:,} bytes"
+    return next(filter(None, map(_segment_problem, path.split("/"))), None)
+
+
+def _segment_problem(segment: str) -> str | None:
+    if segment == "":
+        return "it has an empty part"
+    if segment in {".", ".."}:
+        return f"it has a part {segment!r}"
+    if _folded(segment) == _RESERVED:
+        return f"{_RESERVED} is reserved"
+    if len(segment.encode()) > SEGMENT_BYTES:
+        return f"a part is longer than {SEGMENT_BYTES} bytes"
+    return None
+
+
+def _with_parents(path: str) -> list[str]:
+    """``a/b/c`` → ``a``, ``a/b``, ``a/b/c``."""
+    segments = path.split("/")
+    return ["/".join(segments[: count + 1]) for count in range(len(segments))]
+
+
+def _folded(text: str) -> str:
+    """Equal for what a case-insensitive or normalising file system takes for one (Unicode's canonical caseless match)."""
+    return unicodedata.normalize("NFD", unicodedata.normalize("NFD", text).casefold())
