@@ -81,7 +81,7 @@ def _resolve(ref: LocalRef) -> Listing:
         if not entries:
             raise SourceMissing(f"{ref} has no files in it")
         return listing.listing(ref, name, entries, revision=revision)
-    return listing.listing(ref, place.name, [_entry(place, place.name)])
+    return listing.listing(ref, place.stem, [_entry(place, place.name)])
 
 
 def _place(ref: LocalRef) -> Path:

@@ -7,8 +7,9 @@ never also ``granite-2/…``. Empty objects are files; keys that end in ``/`` ar
 import asyncio
 import os
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import PurePosixPath
 from typing import Any
 
 import botocore.session
@@ -71,12 +72,17 @@ class S3Source:
         self._bucket, _, key = ref.location.partition("/")
         prefix = key if not key or key.endswith("/") else f"{key}/"
         with self._faults(ref):
-            entries = [_entry(item, prefix) for item in self._objects(prefix) if _is_file(item)]
+            entries = [self._entry(item, prefix) for item in self._objects(prefix) if _is_file(item)]
             if not entries and key and not key.endswith("/"):
-                entries = [_entry(item, key.rpartition("/")[0] + "/") for item in self._exactly(key)]
+                entries = [self._entry(item, key.rpartition("/")[0] + "/") for item in self._exactly(key)]
         if not entries:
             raise SourceMissing(f"{ref} has no objects", hint=self._near(ref, key))
-        return listing.listing(ref, prefix.rstrip("/").rpartition("/")[2] or self._bucket, entries)
+        return listing.listing(ref, self._name(key, entries), entries)
+
+    def _name(self, key: str, entries: Sequence[Entry]) -> str:
+        """The prefix's last part, a single object's without its suffix, else the bucket."""
+        last = PurePosixPath(key).name or self._bucket
+        return PurePosixPath(last).stem if [entry.path for entry in entries] == [last] else last
 
     def _objects(self, prefix: str) -> Iterator[dict[str, Any]]:
         pages = self._client.get_paginator("list_objects_v2").paginate(Bucket=self._bucket, Prefix=prefix)
@@ -88,13 +94,18 @@ class S3Source:
         page = self._client.list_objects_v2(Bucket=self._bucket, Prefix=key, MaxKeys=1)
         return [item for item in page.get("Contents", ()) if item["Key"] == key]
 
+    def _entry(self, item: dict[str, Any], prefix: str) -> Entry:
+        path = item["Key"].removeprefix(prefix)
+        return Entry(path=path, size_bytes=item["Size"], etag=item["ETag"], key=f"{self._bucket}/{item['Key']}")
+
     def _get(self, entry: Entry) -> Get:
         """A signed request; the signature is for this object alone and a quarter of an hour."""
+        bucket, _, key = entry.key.partition("/")
         with self._signing:
             url = self._client.generate_presigned_url(
-                "get_object", Params={"Bucket": self._bucket, "Key": entry.key}, ExpiresIn=SIGNATURE_LIFE_S
+                "get_object", Params={"Bucket": bucket, "Key": key}, ExpiresIn=SIGNATURE_LIFE_S
             )
-        return Get(url=url, shown=f"s3://{self._bucket}/{entry.key}")
+        return Get(url=url, shown=f"s3://{entry.key}")
 
     def _near(self, ref: SourceRef, key: str) -> str | None:
         """The nearest prefixes that are there; nothing where they may not be listed."""
@@ -195,10 +206,6 @@ def _is_file(item: dict[str, Any]) -> bool:
     if item["Size"]:
         raise SourceError(f"the object {item['Key']!r} has {item['Size']} bytes under a directory's name")
     return False
-
-
-def _entry(item: dict[str, Any], prefix: str) -> Entry:
-    return Entry(path=item["Key"].removeprefix(prefix), size_bytes=item["Size"], etag=item["ETag"], key=item["Key"])
 
 
 def _suggestion(start: str, wanted: str, found: list[str]) -> str | None:

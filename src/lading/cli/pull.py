@@ -1,0 +1,213 @@
+"""`lading pull`."""
+
+from pathlib import Path
+from typing import Annotated
+
+from cyclopts import Parameter
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn
+
+from lading import wiring
+from lading.cli.interrupt import stoppable
+from lading.cli.output import Common, Output
+from lading.errors import InvalidInput
+from lading.events import Event, FilePulled, Published, PullPlanned, PullProgress, Unchanged
+from lading.flows import pull as flow
+from lading.ports import Source
+from lading.spec import ref as refs
+from lading.spec import units
+from lading.spec.ref import LocalRef, Reference, SourceRef
+from lading.volume import find
+
+
+async def pull(
+    source: str,
+    dest: str,
+    *,
+    version: str | None = None,
+    model: str | None = None,
+    endpoint: str | None = None,
+    files: Path | None = None,
+    exclude: tuple[str, ...] = (),
+    expect: str = "auto",
+    use: Annotated[bool, Parameter(negative="--no-use")] = True,
+    dry_run: bool = False,
+    common: Common | None = None,
+) -> None:
+    """Bring weights from a source onto a volume.
+
+    Interrupt it anywhere and run it again: finished files are not fetched again. A source that the volume has already is
+    left alone. Nothing is visible under the model's name before all of it is there, checked.
+
+    Args:
+        source: A folder or file, s3://bucket/prefix, https://host/file, or https://host/dir/SHA256SUMS (all files it names).
+        dest: A volume: any folder; made when it is not there. Below a volume: the model's name on it.
+        version: Name of the version; the first 12 digits of the source's revision by default.
+        model: Name of the model on the volume; made from the source's name by default.
+        endpoint: Address of an S3 store other than AWS, such as http://127.0.0.1:9000.
+        files: For an http(s) directory: a file with one name per line, or in the form of sha256sum.
+        exclude: A pattern of paths to leave out, such as '*.bin'; may be repeated.
+        expect: The format it must have: auto, huggingface, gguf, sklearn, or any (no check).
+        use: Make it the current version of its model.
+        dry_run: Print what would be done.
+    """
+    view = PullView()
+    output = Output(common, live=view)
+    reference = refs.parse(source)
+    place, model, version = destination(refs.parse(dest), model, version)
+    adapter = _source(reference, endpoint=endpoint, files=files)
+    try:
+        if dry_run:
+            found = find.locate(LocalRef(path=str(place)))
+            order = await flow.decide(
+                adapter, found.volume if found else None, reference, model=model, version=version, exclude=exclude
+            )
+            _tell_plan(output, order, place)
+            return
+        done = await stoppable(
+            flow.pull(
+                adapter,
+                find.create_volume(place),
+                reference,
+                model=model,
+                version=version,
+                expect=expect,
+                exclude=exclude,
+                use=use,
+                emit=output.event,
+            ),
+            kept="finished files are kept",
+        )
+    finally:
+        view.close()
+        adapter.close()
+    _tell(output, done, place)
+
+
+def destination(dest: Reference, model: str | None, version: str | None) -> tuple[Path, str | None, str | None]:
+    """The volume's folder, and the names that *dest* gives where the options do not.
+
+    Raises:
+        InvalidInput: *dest* is no folder, or says something else than the options.
+    """
+    if not isinstance(dest, LocalRef):
+        raise InvalidInput(f"{dest} cannot be written to by this version", hint="name a folder, such as ./volume")
+    found = find.locate(dest)
+    if found is None:
+        return Path(dest.path).expanduser(), model, _one("version", version, dest.version)
+    root = found.volume.root if found.model else Path(dest.path).expanduser()
+    return root, _one("model", model, found.model), _one("version", version, found.version)
+
+
+def _one(what: str, option: str | None, written: str | None) -> str | None:
+    if option and written and option != written:
+        raise InvalidInput(f"--{what} {option} and DEST ({what} {written}) differ", hint=f"give the {what} once")
+    return option or written
+
+
+def _source(ref: Reference, *, endpoint: str | None, files: Path | None) -> Source:
+    """The source of *ref* with the options it knows.
+
+    Raises:
+        InvalidInput: An option is for another kind of source.
+    """
+    scheme = ref.scheme if isinstance(ref, SourceRef) else "file"
+    if endpoint is not None and scheme != "s3":
+        raise InvalidInput(f"--endpoint is for s3:// sources; {ref} is none")
+    if files is not None and scheme not in {"http", "https"}:
+        raise InvalidInput(f"--files is for http(s):// sources; {ref} is none")
+    return wiring.source(ref, endpoint=endpoint, files=files)
+
+
+def _tell_plan(output: Output, order: flow.Order, place: Path) -> None:
+    todo = flow.plan(order)
+    name = f"{place}/{order.model}@{order.version}"
+    if todo.unchanged:
+        event = Unchanged(model=order.model, version=order.version, path=str(place / order.model / order.version))
+        output.result(event, f"{name} has this already: nothing to do")
+        return
+    size = units.show_bytes(todo.fetch_bytes)
+    output.result(
+        flow.planned(order, todo, str(place)),
+        f"would pull {_files(len(todo.fetch))}, {size}, from {order.listing.ref} to {name}",
+    )
+    if not output.json:
+        rows = [(entry.path, _size(entry.size_bytes)) for entry in todo.fetch]
+        output.table(["file", "size"], rows, right=["size"])
+
+
+def _tell(output: Output, done: Published | Unchanged, place: Path) -> None:
+    """The answer first: what is where."""
+    name = f"{place}/{done.model}@{done.version}"
+    if output.json:
+        return  # its event was the last line
+    if isinstance(done, Unchanged):
+        output.result(done, f"{name} is unchanged: the source is what the volume has\n{done.path}")
+        return
+    rate = units.show_rate(done.size_bytes / done.seconds)
+    output.result(
+        done,
+        f"{name} is published: {_files(done.files)}, {units.show_bytes(done.size_bytes)} "
+        f"in {units.show_seconds(done.seconds)} ({rate})\n{done.path}",
+    )
+    output.next(f"lading serve {name}")
+
+
+def _files(count: int) -> str:
+    return "1 file" if count == 1 else f"{count:,} files"
+
+
+def _size(size_bytes: int | None) -> str:
+    return "unknown" if size_bytes is None else units.show_bytes(size_bytes)
+
+
+class PullView:
+    """Draws a pull for a person who watches: how far, how fast, how long still."""
+
+    def __init__(self) -> None:
+        self._progress: Progress | None = None
+        self._files = 0
+        self._pulled = 0
+
+    def __call__(self, event: Event) -> None:
+        """Draw *event*."""
+        match event:
+            case PullPlanned():
+                self._begin(event)
+            case PullProgress():
+                self._move(event)
+            case FilePulled():
+                self._pulled += 1
+            case Published() | Unchanged():
+                self.close()
+            case _:
+                pass
+
+    def close(self) -> None:
+        """Leave the terminal as it was; idempotent."""
+        if self._progress is not None:
+            self._progress.stop()
+            self._progress = None
+
+    def _begin(self, event: PullPlanned) -> None:
+        self._files = event.files
+        columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[state]}"))
+        self._progress = Progress(*columns, console=Console(stderr=True), transient=True)
+        self._progress.start()
+        self._progress.add_task(
+            f"{event.model}@{event.version}", total=event.size_bytes, completed=event.kept_bytes, state=""
+        )
+
+    def _move(self, event: PullProgress) -> None:
+        if self._progress is not None:
+            task = self._progress.task_ids[0]
+            self._progress.update(task, completed=event.done_bytes, total=event.total_bytes, state=state(event))
+
+
+def state(event: PullProgress) -> str:
+    """``1.20 GB of 14.2 GB, 830 MB/s, 15.7 s left``."""
+    left = f", {units.show_seconds(event.eta_s)} left" if event.eta_s is not None else ""
+    return (
+        f"{units.show_bytes(event.done_bytes)} of {units.show_bytes(event.total_bytes)}, "
+        f"{units.show_rate(event.rate_bytes_per_s)}{left}"
+    )

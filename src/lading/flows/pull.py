@@ -1,0 +1,253 @@
+"""Bring weights from a source onto a volume: resolve, plan, transfer, check, publish.
+
+Nothing is visible under the model's name before all of it is there. Interrupted anywhere, the same pull goes on: files
+that were finished are not fetched again.
+"""
+
+import asyncio
+import getpass
+import random
+import socket
+import threading
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from fnmatch import fnmatchcase
+
+import lading
+from lading import transfer
+from lading.errors import Cancelled, InvalidInput, NotPublished, SourceTransient
+from lading.events import Emit, Event, Published, PullPlanned, Unchanged, ignore
+from lading.ports import Source, Staging, Volume
+from lading.spec import ref as refs
+from lading.spec.ref import Reference
+from lading.weights import layout, listing
+from lading.weights import plan as planning
+from lading.weights.listing import Listing
+from lading.weights.manifest import FileEntry, Manifest, PublishedBy, SourceEntry
+from lading.weights.plan import TransferPlan
+
+VERSION_DIGITS = 12
+RESOLVE = transfer.Patience(attempts=4, first_wait_s=0.2)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Order:
+    """What is to become which version: decided before anything is written.
+
+    Attributes:
+        published: The manifest of that version, or of another one of the same model with this very content.
+    """
+
+    listing: Listing
+    model: str
+    version: str
+    published: Manifest | None
+
+
+async def pull(
+    source: Source,
+    volume: Volume,
+    ref: Reference,
+    *,
+    model: str | None = None,
+    version: str | None = None,
+    expect: str = "auto",
+    exclude: Sequence[str] = (),
+    use: bool = True,
+    emit: Emit = ignore,
+) -> Published | Unchanged:
+    """Publish what *source* has at *ref* on *volume*, and make it the current version if *use*.
+
+    *model* is made from the source's name by default, *version* of the first 12 digits of its revision. *expect* is the
+    format it must have (`lading.weights.formats`; ``any`` for none), *exclude* are patterns (``*.bin``) of paths to
+    leave out. Cancelling waits for all threads and keeps what was finished.
+
+    Raises:
+        LadingError: As the source, the volume and the checks raise it; nothing is then visible under the model's name.
+    """
+    order = await decide(source, volume, ref, model=model, version=version, exclude=exclude)
+    if order.published is not None:
+        return _unchanged(volume, order.published, emit)
+    cancel = threading.Event()
+    told = _across(asyncio.get_running_loop(), emit)
+    return await _in_thread(
+        lambda: _bring(order, source, volume, expect=expect, use=use, cancel=cancel, emit=told), cancel
+    )
+
+
+async def decide(
+    source: Source,
+    volume: Volume | None,
+    ref: Reference,
+    *,
+    model: str | None = None,
+    version: str | None = None,
+    exclude: Sequence[str] = (),
+) -> Order:
+    """What `pull` would do; nothing is written. *volume* None: one that does not exist yet.
+
+    Raises:
+        InvalidInput: The version is published with other content, or a name may not be used.
+        SourceError, HostileName: As named.
+    """
+    model = refs.check_model(model) if model else None
+    version = refs.check_version(version) if version else None
+    found = without(await _resolve(source, ref), exclude)
+    name = model or refs.model_name(found.name)
+    published = await asyncio.to_thread(_published, volume, name, version, found) if volume else None
+    order = Order(
+        listing=found,
+        model=name,
+        version=published.version if published else version or found.revision[:VERSION_DIGITS],
+        published=published,
+    )
+    plan(order)
+    return order
+
+
+def plan(order: Order, finished: dict[str, FileEntry] | None = None) -> TransferPlan:
+    """What *order* has to fetch, given the *finished* files of an earlier attempt."""
+    return planning.plan(order.listing, finished or {}, order.published)
+
+
+def without(found: Listing, exclude: Sequence[str]) -> Listing:
+    """*found* without the paths that a pattern matches; a revision of its own then, as it is other content.
+
+    Raises:
+        InvalidInput: Nothing is left.
+    """
+    kept = [entry for entry in found.entries if not any(fnmatchcase(entry.path, pattern) for pattern in exclude)]
+    if len(kept) == len(found.entries):
+        return found
+    if not kept:
+        raise InvalidInput(f"--exclude {' '.join(exclude)} leaves nothing of {found.ref}")
+    return listing.listing(found.ref, found.name, kept)
+
+
+async def _resolve(source: Source, ref: Reference) -> Listing:
+    """The source's listing; a fault that passes within seconds is borne."""
+    for failures in range(1, RESOLVE.attempts):
+        try:
+            return await source.resolve(ref)
+        except SourceTransient:
+            await asyncio.sleep(RESOLVE.wait_s(failures, random.random()))  # noqa: S311 - spreads retries, no secret
+    return await source.resolve(ref)
+
+
+def _published(volume: Volume, model: str, version: str | None, found: Listing) -> Manifest | None:
+    """The manifest of *version*; without one, of the version that has this content already, the current one first."""
+    if version is not None:
+        try:
+            return volume.manifest(model, version)
+        except NotPublished:
+            return None
+    same = [
+        manifest
+        for manifest in volume.manifests()
+        if manifest.model == model and planning.is_published(found, manifest)
+    ]
+    current = volume.current(model)
+    return next((manifest for manifest in same if manifest.version == current), same[-1] if same else None)
+
+
+def _unchanged(volume: Volume, published: Manifest, emit: Emit) -> Unchanged:
+    path = volume.directory(published)
+    event = Unchanged(model=published.model, version=published.version, path=str(path))
+    emit(event)
+    return event
+
+
+def _across(loop: asyncio.AbstractEventLoop, emit: Emit) -> Emit:
+    """*emit*, to be called from any thread."""
+
+    def call(event: Event) -> None:
+        loop.call_soon_threadsafe(emit, event)
+
+    return call
+
+
+async def _in_thread(work: Callable[[], Published], cancel: threading.Event) -> Published:
+    """What *work* gives; cancelled, it sets *cancel* and returns only after the thread has ended."""
+    running = asyncio.ensure_future(asyncio.to_thread(work))
+    try:
+        return await asyncio.shield(running)
+    except asyncio.CancelledError:
+        cancel.set()
+        await asyncio.wait([running])
+        if not running.cancelled():
+            running.exception()  # seen: the cancellation is what is told
+        raise
+
+
+def _bring(
+    order: Order, source: Source, volume: Volume, *, expect: str, use: bool, cancel: threading.Event, emit: Emit
+) -> Published:
+    """The blocking part, under the model's lock."""
+    began = time.monotonic()
+    reference, revision = str(order.listing.ref), order.listing.revision
+    job = planning.transfer_id(reference, revision, f"{volume.id}/{order.model}@{order.version}")
+    with volume.stage(order.model, order.version, job) as staging:
+        todo = planning.plan(order.listing, staging.finished)
+        emit(planned(order, todo, str(volume.root)))
+        volume.require_free(todo.fetch_bytes)
+        files = _files(todo, source, staging, cancel=cancel, emit=emit)
+        manifest = Manifest(
+            model=order.model,
+            version=order.version,
+            path=layout.version(order.model, order.version).as_posix(),
+            source=SourceEntry(ref=reference, revision=revision),
+            format=_check_format(files, staging, expect),
+            files=files,
+            published_at=datetime.now(UTC).isoformat(timespec="seconds"),
+            published_by=_who(),
+        )
+        if cancel.is_set():
+            raise Cancelled("interrupted")
+        path = volume.publish(staging, manifest, use=use)
+    event = Published(
+        model=order.model,
+        version=order.version,
+        path=str(path),
+        files=len(files),
+        size_bytes=manifest.size_bytes,
+        seconds=time.monotonic() - began,
+    )
+    emit(event)
+    return event
+
+
+def planned(order: Order, todo: TransferPlan, volume: str) -> PullPlanned:
+    """The event that tells a plan."""
+    return PullPlanned(
+        source=str(order.listing.ref),
+        revision=order.listing.revision,
+        model=order.model,
+        version=order.version,
+        volume=volume,
+        files=len(order.listing.entries),
+        size_bytes=todo.total_bytes,
+        kept_bytes=todo.kept_bytes,
+    )
+
+
+def _files(
+    todo: TransferPlan, source: Source, staging: Staging, *, cancel: threading.Event, emit: Emit
+) -> tuple[FileEntry, ...]:
+    meter = transfer.Meter(todo.total_bytes, done_bytes=todo.kept_bytes, emit=emit)
+    written = transfer.run(todo.fetch, source, staging, cancel=cancel, meter=meter, emit=emit)
+    meter.last()
+    return tuple(sorted((*todo.keep, *written), key=lambda file: file.path))
+
+
+def _check_format(files: tuple[FileEntry, ...], staging: Staging, expect: str) -> str:
+    return "files"
+
+
+def _who() -> PublishedBy:
+    try:
+        user = getpass.getuser()
+    except (KeyError, OSError):
+        user = None  # an arbitrary uid, as on OpenShift, has no name
+    return PublishedBy(version=lading.__version__, user=user, host=socket.gethostname())

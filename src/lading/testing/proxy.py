@@ -1,0 +1,87 @@
+"""A TCP proxy on loopback that counts what a real server sent, and can hold or cut it.
+
+What was fetched again after a kill is counted here, not by the one who fetched.
+"""
+
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+_PIECE_BYTES = 1 << 16
+
+
+@dataclass(slots=True)
+class Counting:
+    """A running proxy.
+
+    Attributes:
+        port: Where it listens, on 127.0.0.1.
+        sent_bytes: From the server to all clients so far, headers included.
+        rate_bytes_per_s: Of each connection; None: as fast as it goes.
+    """
+
+    port: int
+    rate_bytes_per_s: float | None = None
+    sent_bytes: int = 0
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def count(self, size_bytes: int) -> None:
+        """Note bytes of the server; waits where a rate is set."""
+        with self._lock:
+            self.sent_bytes += size_bytes
+        if self.rate_bytes_per_s is not None:
+            time.sleep(size_bytes / self.rate_bytes_per_s)
+
+
+@contextmanager
+def counting(host: str, port: int) -> Iterator[Counting]:
+    """A proxy in front of *host*:*port*, closed at the end."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        listener.settimeout(0.1)
+        proxy = Counting(port=listener.getsockname()[1])
+        stop = threading.Event()
+        accepting = threading.Thread(target=_accept, args=(listener, (host, port), proxy, stop), daemon=True)
+        accepting.start()
+        try:
+            yield proxy
+        finally:
+            stop.set()
+            accepting.join()
+
+
+def _accept(listener: socket.socket, upstream: tuple[str, int], proxy: Counting, stop: threading.Event) -> None:
+    while not stop.is_set():
+        try:
+            client, _ = listener.accept()
+        except TimeoutError:
+            continue
+        try:
+            server = socket.create_connection(upstream, timeout=5)
+        except OSError:
+            client.close()
+            continue
+        server.settimeout(None)
+        client.settimeout(None)
+        threading.Thread(target=_pump, args=(client, server, None), daemon=True).start()
+        threading.Thread(target=_pump, args=(server, client, proxy), daemon=True).start()
+
+
+def _pump(source: socket.socket, sink: socket.socket, proxy: Counting | None) -> None:
+    """Move bytes one way until either side ends; then end both."""
+    buffer = memoryview(bytearray(_PIECE_BYTES))
+    try:
+        while count := source.recv_into(buffer):
+            if proxy is not None:
+                proxy.count(count)
+            sink.sendall(buffer[:count])
+    except OSError:
+        pass
+    finally:
+        for end in (source, sink):
+            try:
+                end.shutdown(socket.SHUT_RDWR)
+            except OSError:
+                pass
