@@ -1,1 +1,1 @@
-"""Studies and their facts, append-only."""
+"""Studies and their facts, append-only: SQLite in WAL mode on a local disk."""
