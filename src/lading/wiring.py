@@ -15,6 +15,7 @@ from lading.spec.documents import nearest
 from lading.spec.ref import ClaimRef, LocalRef, Reference
 
 if TYPE_CHECKING:
+    from lading.backends.lease import Lease
     from lading.engines.base import Engine
     from lading.ports import Backend, LoadGenerator, Source, Store
     from lading.spec.study import BackendChoice
@@ -68,10 +69,23 @@ def backend(choice: "BackendChoice") -> "Backend":
 
 
 def load_generator() -> "LoadGenerator":
-    """The load generator for OpenAI-compatible endpoints."""
+    """The load generator for OpenAI-compatible endpoints; what is not us nor a server of ours is foreign load to it."""
+    from lading.backends import processes, record
+    from lading.hardware.foreign import ForeignLoad
     from lading.load.openai import OpenAILoad
 
-    return OpenAILoad()
+    def ours() -> tuple[int, ...]:
+        leaders = (processes.leader(server) for server in record.every(home()))
+        return (os.getpid(), *(leader.pid for leader in leaders if leader is not None))
+
+    return OpenAILoad(foreign=ForeignLoad(ours))
+
+
+def lease() -> "Lease":
+    """A lease of this process: what it starts under it is removed by the next run should this one be killed."""
+    from lading.backends.lease import Lease
+
+    return Lease.acquire(home())
 
 
 def store() -> "Store":
