@@ -36,7 +36,7 @@ class Setup:
         study: The document, valid.
         model: Path of the model as the server will see it.
         defaults: The parameters of trial 0: what is fixed in every trial, canonical.
-        search: A strategy over the study's space; it proposes what is laid over *defaults*.
+        search: A strategy over the study's space; its points hold *defaults* too.
         space_size: How many points the space has; None where it has no end.
         check: The rule that refuses a set of parameters before anything is started, None for none.
         directory: The run's own folder for raw records and server logs.

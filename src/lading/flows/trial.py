@@ -12,11 +12,11 @@ from pathlib import Path
 
 from lading import events
 from lading.errors import LadingError, Missing, TeardownFailed
+from lading.flows import serve
 from lading.flows.study import Setup
-from lading.measure.records import Level
+from lading.measure import schedule
 from lading.ports import Deployment, Endpoint, LevelDone, LevelLost, ServeRequest
 from lading.spec import units
-from lading.spec.workload import Workload
 from lading.tuning import failure
 from lading.tuning.trial import (
     Completed,
@@ -149,7 +149,7 @@ async def _start(now: Attempt, deployment: Deployment, deadline_s: float) -> End
     left_s = deadline_s - now.seconds["start"]
     with now.during("ready", left_s):
         ready = await setup.backend.ready(now.name, within_s=left_s)
-    differences = differing(now.trial, ready.effective)
+    differences = serve.differences(deployment.params, ready.effective)
     setup.append(
         Served(number=now.number, attempt=now.attempt, ready_s=ready.ready_s, effective=dict(ready.effective),
                differences=differences)
@@ -167,16 +167,6 @@ async def _start(now: Attempt, deployment: Deployment, deadline_s: float) -> End
     return ready.endpoint
 
 
-def differing(trial: Trial, effective: object) -> tuple[str, ...]:
-    """Where the server runs with something else than asked for, in words."""
-    told = dict(effective) if isinstance(effective, dict) else {}
-    return tuple(
-        f"{name}: asked for {asked}, runs with {told[name]}"
-        for name, asked in trial.params.items()
-        if name in told and told[name] != asked
-    )
-
-
 async def _warm_up(now: Attempt, endpoint: Endpoint, deadline_s: float) -> None:
     with now.during("warmup", deadline_s):
         await now.setup.load.warm_up(endpoint, now.setup.study.workload, emit=now.setup.emit)
@@ -185,7 +175,7 @@ async def _warm_up(now: Attempt, endpoint: Endpoint, deadline_s: float) -> None:
 async def _measure(now: Attempt, endpoint: Endpoint, deadline_s: float) -> Outcome:
     """Measure every level. The deadline ends the levels that are left, never those that are done."""
     workload = now.setup.study.workload
-    left = levels(workload)
+    left = list(schedule.levels(workload))
     with now.during("measure", deadline_s):
         results = now.setup.load.run(endpoint, workload, now.directory, emit=now.setup.emit)
         try:
@@ -199,21 +189,13 @@ async def _measure(now: Attempt, endpoint: Endpoint, deadline_s: float) -> Outco
                     f"not measured within deadlines.measure ({units.show_seconds(now.setup.study.deadlines.measure)})"
                 )
                 _note(now, LevelLost(level=level, reason=reason))
+                now.setup.emit(events.LevelNotMeasured(level=level, reason=reason))
         finally:
             await _close(results)
     if now.answered:
         return Completed()
     alive = await now.setup.backend.alive(now.name)
     return failure.of_levels(now.lost, now.setup.engine, now.setup.backend.log(now.name), alive=alive)
-
-
-def levels(workload: Workload) -> list[Level]:
-    """The levels of *workload*, in order."""
-    offered = workload.levels
-    return [
-        *(Level(kind="concurrency", value=value) for value in offered.concurrency),
-        *(Level(kind="rate", value=value) for value in offered.rate),
-    ]
 
 
 async def _close(results: AsyncIterator[LevelDone | LevelLost]) -> None:
@@ -229,13 +211,11 @@ def _note(now: Attempt, result: LevelDone | LevelLost) -> None:
         case LevelDone(level=level, summary=summary, record_file=file):
             name = file.relative_to(setup.directory).as_posix()
             setup.append(Measured(number=number, attempt=attempt, level=level, summary=summary, record_file=name))
-            setup.emit(events.LevelMeasured(summary=summary, record_file=name))
             now.answered += summary.completed
             if not summary.completed:
                 now.lost.append(f"{level}: all {summary.requests} requests failed ({_kinds(summary.errors)})")
         case LevelLost(level=level, reason=reason):
             setup.append(LevelFailed(number=number, attempt=attempt, level=level, reason=reason))
-            setup.emit(events.LevelNotMeasured(level=level, reason=reason))
             now.lost.append(f"{level}: {reason}")
 
 
@@ -264,14 +244,13 @@ async def remove(setup: Setup, name: str) -> None:
         TeardownFailed: Something is left; the message says that the study stops for it.
     """
     try:
-        await setup.backend.remove(name, within_s=setup.study.deadlines.teardown)
+        await serve.stop(setup.backend, name, emit=setup.emit, within_s=setup.study.deadlines.teardown)
     except TeardownFailed as error:
         raise TeardownFailed(
             f"the study stops, because measuring beside a leftover would be wrong: {error.message}",
             hint=error.hint or f"end it by hand, then run `lading tune` again: {setup.run.name} goes on where it was",
             log=error.log,
         ) from error
-    setup.emit(events.ServerStopped(name=name))
 
 
 def _keep_log(now: Attempt) -> None:

@@ -132,7 +132,7 @@ def _next_params(setup: Setup, history: tuple[Trial, ...], used_s: float) -> Par
         return None
     observed = contest.observations(setup.study, history)
     proposed = setup.search.propose(observed, (), count=1, seed=search.seed)
-    return {**setup.defaults, **proposed[0]} if proposed else None
+    return proposed[0] if proposed else None
 
 
 def _comparison(setup: Setup, history: tuple[Trial, ...]) -> tuple[Proposed, ...]:

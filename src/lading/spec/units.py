@@ -91,8 +91,8 @@ def show_number(value: float) -> str:
     """Three significant digits, thousands separated: ``1,940``, ``41.2``, ``0.413``."""
     if value == 0 or not math.isfinite(value):
         return "0" if value == 0 else str(value)
-    digits = 2 - math.floor(math.log10(abs(value)))
-    rounded = round(value, digits)
+    rounded = float(f"{value:.3g}")
+    digits = 2 - math.floor(math.log10(abs(rounded)))  # of the rounded one: 99.96 is 100, not 100.0
     return f"{rounded:,.{max(0, min(digits, 12))}f}"
 
 
