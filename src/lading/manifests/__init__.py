@@ -1,1 +1,1 @@
-"""Pure: typed builders of the objects that run a server elsewhere."""
+"""Pure: what runs a tuned server: a shell script, a compose file, objects for KServe and for plain Kubernetes."""

@@ -1,1 +1,1 @@
-"""Pure: HTML, CSV and JSON from a fold over history."""
+"""Pure: what people look at: one HTML file, CSV and JSON, from a fold over a study's history."""

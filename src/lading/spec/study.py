@@ -93,7 +93,9 @@ def _check_range(bounds: tuple[float, float], *, log: bool) -> None:
 
 
 def _kind_of_dimension(value: object) -> str:
-    keys = value.keys() if isinstance(value, dict) else vars(value) if not isinstance(value, list | tuple) else ()
+    if isinstance(value, IntRange | FloatRange):  # a model to be rendered, not a mapping that was read
+        return "int" if isinstance(value, IntRange) else "float"
+    keys = value.keys() if isinstance(value, dict) else ()
     return next((kind for kind in ("choice", "int", "float") if kind in keys), "choice")
 
 

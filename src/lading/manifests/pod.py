@@ -1,0 +1,99 @@
+"""What KServe's runtime and a plain Deployment share: the container of the server and its probes."""
+
+from typing import Any
+
+from lading.manifests import target as targets
+from lading.manifests.target import ENTRY, PORT, Target
+
+START_MINUTES = 30
+#: Above the startup probe, wherever it is written.
+PROBE_NOTE = "started means: one real request was answered under the served name; after that only /health is asked, so that a busy server is not taken away"
+
+
+def container(target: Target, name: str, *, template: bool = False) -> dict[str, Any]:
+    """The container of the server, without the mount of the weights and without resources.
+
+    Args:
+        target: What to run.
+        name: The container's name.
+        template: KServe expands ``{{…}}`` in it.
+
+    Raises:
+        InvalidParameters: The engine refuses its parameters.
+    """
+    command = targets.container_command(target)
+    entry = ENTRY.get(targets.container_program(target.engine), ())
+    made: dict[str, Any] = {"name": name, "image": target.engine.image}
+    if entry:
+        made["command"] = [_literal(word, template=template) for word in entry]
+    made["args"] = [_literal(word, template=template) for word in command.argv]
+    env = targets.environment(target, command)
+    if env:
+        made["env"] = [{"name": key, "value": _literal(value, template=template)} for key, value in env.items()]
+    made["ports"] = [{"containerPort": PORT, "protocol": "TCP"}]
+    made["startupProbe"] = {
+        "exec": {"command": ["sh", "-c", _literal(targets.first_request(target), template=template)]},
+        "periodSeconds": 10, "timeoutSeconds": 60, "failureThreshold": START_MINUTES * 6,
+    }  # fmt: skip
+    made["readinessProbe"] = {
+        "httpGet": {"path": "/health", "port": PORT}, "periodSeconds": 10, "timeoutSeconds": 5, "failureThreshold": 3,
+    }  # fmt: skip
+    if targets.gpus(target) > 1:
+        made["volumeMounts"] = [{"name": "shm", "mountPath": "/dev/shm"}]  # noqa: S108 - a mount of the container
+    return made
+
+
+def resources(target: Target) -> dict[str, Any]:
+    """Requests and limits; empty where nothing is known. GPUs are limits, and so requests too."""
+    requests = {key: value for key, value in (("cpu", target.cpus), ("memory", target.memory)) if value}
+    limits = {"memory": target.memory} if target.memory else {}
+    count = targets.gpus(target)
+    if count:
+        limits["nvidia.com/gpu"] = str(count)
+    return {key: value for key, value in (("requests", requests), ("limits", limits)) if value}
+
+
+def volumes(target: Target) -> list[dict[str, Any]]:
+    """Volumes beside the weights: shared memory for processes that share GPUs."""
+    if targets.gpus(target) <= 1:
+        return []
+    return [{"name": "shm", "emptyDir": {"medium": "Memory", "sizeLimit": "2Gi"}}]
+
+
+def metadata(target: Target, name: str, **more: Any) -> dict[str, Any]:
+    """Name, namespace where one is known, and the label by which all of it is found again."""
+    made: dict[str, Any] = {"name": name}
+    if target.namespace:
+        made["namespace"] = target.namespace
+    made["labels"] = labels(target)
+    return {**made, **more}
+
+
+def labels(target: Target) -> dict[str, str]:
+    """Labels of every object."""
+    return {"app.kubernetes.io/name": target.name, "app.kubernetes.io/managed-by": "lading"}
+
+
+def head(target: Target, purpose: str, file: str) -> list[str]:
+    """The comment at the top: where it came from, what to change, how to apply it."""
+    lines = [*target.origin, "", purpose]
+    if target.model.claim is None:
+        lines += [
+            "",
+            f"CHANGE {target.claim}: the PersistentVolumeClaim that holds the weights. They must be at",
+            f"{target.model.claim_path}/ below its root. A wrong path is not an error to Kubernetes: it makes",
+            "an empty folder there, and the server fails to start.",
+        ]
+    where = f" -n {target.namespace}" if target.namespace else " -n NAMESPACE"
+    if target.namespace is None:
+        lines += ["", "No namespace is written: the claim's own is the right one."]
+    return [*lines, "", f"kubectl apply --server-side -f {file}{where}"]
+
+
+def _literal(word: str, *, template: bool) -> str:
+    """*word* as the container gets it: Kubernetes expands ``$(NAME)``, KServe ``{{…}}`` as a Go template.
+
+    The back quotes are a Go string literal that survives the JSON in which KServe expands.
+    """
+    escaped = word.replace("$(", "$$(")
+    return escaped.replace("{{", "{{`{{`}}") if template else escaped

@@ -1,0 +1,143 @@
+"""What the artefacts are made from: one server, decided, with where it came from.
+
+An artefact is a function of a `Target` alone, so that the same winner gives the same files on every machine.
+"""
+
+import json
+import shlex
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from lading.engines.base import Command, Engine, Launch, Params
+
+MOUNT = "/mnt/models"
+"""Where a container finds the weights: KServe's place, used for all."""
+PORT = 8080
+CLAIM_PLACEHOLDER = "my-models-claim"
+#: How a program is called inside its image; others start by the image's own entry point.
+ENTRY: Mapping[str, tuple[str, ...]] = {"llama-server": ("/app/llama-server",), "vllm": ("vllm", "serve")}
+_WORLD = ("tensor_parallel_size", "pipeline_parallel_size", "data_parallel_size")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelPlace:
+    """Where the weights are.
+
+    Attributes:
+        host_path: The folder on this machine.
+        file: The one file in it, where the engine takes a file (GGUF); None: the engine takes the folder.
+        claim: The PersistentVolumeClaim; None: not known, a placeholder is written.
+        claim_path: The folder below the claim's root: ``<model>/<version>``.
+    """
+
+    host_path: str
+    claim_path: str
+    file: str | None = None
+    claim: str | None = None
+
+    @property
+    def on_host(self) -> str:
+        """The path the server is given on this machine."""
+        return f"{self.host_path}/{self.file}" if self.file else self.host_path
+
+    @property
+    def in_container(self) -> str:
+        """The path the server is given inside a container."""
+        return f"{MOUNT}/{self.file}" if self.file else MOUNT
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Target:
+    """One server to run.
+
+    Attributes:
+        name: A DNS label (`names.dns`); every object is called by it.
+        params: Canonical, only what was asked for.
+        argv: The whole command line that was measured on this machine, a free port as ``{port}``; empty: none recorded.
+        argv_env: Environment that the program of *argv* was given beside it.
+        env: Environment of the server, without secrets.
+        origin: Lines that say where it came from: the study, the trial, its score, its gain.
+        namespace: None: left out, so that `kubectl -n` decides.
+        gpus: None: by the parameters, see `gpus`.
+        cpus, memory: Kubernetes quantities; None: no request is written.
+    """
+
+    name: str
+    served_name: str
+    engine: Engine
+    params: Params
+    model: ModelPlace
+    argv: tuple[str, ...] = ()
+    argv_env: Mapping[str, str] = field(default_factory=dict)
+    env: Mapping[str, str] = field(default_factory=dict)
+    origin: tuple[str, ...] = ()
+    namespace: str | None = None
+    gpus: int | None = None
+    cpus: str | None = None
+    memory: str | None = None
+
+    @property
+    def claim(self) -> str:
+        """The claim's name, or its placeholder."""
+        return self.model.claim or CLAIM_PLACEHOLDER
+
+
+def container_program(engine: Engine) -> str:
+    """The engine's program that its image holds: the first we know how to call there, else its first."""
+    return next((program for program in engine.programs if program in ENTRY), engine.programs[0])
+
+
+def container_command(target: Target) -> Command:
+    """Arguments and environment of the server in a container; ``ENTRY`` comes before the arguments.
+
+    Raises:
+        InvalidParameters: The engine refuses its parameters.
+    """
+    launch = Launch(
+        model=target.model.in_container, served_name=target.served_name, host="0.0.0.0", port=PORT,  # noqa: S104
+        params=target.params, program=container_program(target.engine),
+    )  # fmt: skip
+    return target.engine.command(launch)
+
+
+def environment(target: Target, command: Command) -> dict[str, str]:
+    """The container's environment: the engine's, then the user's, by name."""
+    merged = {**command.env, **target.env}
+    return {name: merged[name] for name in sorted(merged)}
+
+
+def gpus(target: Target) -> int:
+    """How many GPUs it takes: as asked, else the world size of its parameters; 0 for an engine without any.
+
+    llama.cpp takes one as soon as layers are sent to it.
+    """
+    if target.gpus is not None:
+        return target.gpus
+    resolved = target.engine.resolved(target.params)
+    if not any(name in target.engine.parameters for name in _WORLD):
+        layers = target.params.get("n_gpu_layers")
+        return 1 if isinstance(layers, int) and layers > 0 else 0
+    size = 1
+    for name in _WORLD:
+        value = resolved.get(name)
+        size *= value if isinstance(value, int) and value > 0 else 1
+    return size
+
+
+def first_request(target: Target) -> str:
+    """A shell command that succeeds once the server answers one real request under its served name.
+
+    A server may say it is healthy and answer nothing, or another model; a listening port proves neither.
+    """
+    body = json.dumps({"model": target.served_name, "prompt": "1", "max_tokens": 1})
+    url = f"http://127.0.0.1:{PORT}/v1/completions"
+    header = "Content-Type: application/json"
+    python = (
+        "import sys, urllib.request as r; "
+        "r.urlopen(r.Request(sys.argv[1], sys.argv[2].encode(), {'Content-Type': 'application/json'}), timeout=50)"
+    )
+    quoted = shlex.quote(body)
+    return (
+        f"if command -v curl >/dev/null; then curl -fsS -m 50 -o /dev/null -H '{header}' -d {quoted} {url}; "
+        f'else python3 -c "{python}" {url} {quoted}; fi'
+    )
