@@ -106,7 +106,11 @@ def of(study: Study, engine: Engine) -> Space:
     """
     found, wrong = _build(study, engine)
     if found is None:
-        raise InvalidDocument(f"study {study.name} cannot be searched", problems=[str(problem) for problem in wrong])
+        raise InvalidDocument(
+            f"the space of study {study.name} cannot be searched",
+            problems=[str(problem) for problem in wrong],
+            hint=f"`lading engines {engine.name}` lists the parameters and their values",
+        )
     return found
 
 
@@ -141,33 +145,32 @@ class _Builder:
 
     def fixed(self, given: Mapping[str, object]) -> Params:
         """The fixed parameters, canonical."""
-        parsed: Params = {}
-        for key, value in given.items():
-            parsed |= self.parsed(("engine", "parameters", key), key, value)
-        return parsed
+        here = ("engine", "parameters")
+        read = [self.parsed((*here, key), key, value) for key, value in given.items()]
+        if self.problems:
+            return {name: value for one in read for name, value in one.items()}
+        try:
+            return self.engine.parse(given)  # at once: two spellings of one parameter contradict each other only here
+        except InvalidParameters as error:
+            self.wrong(here, error.message)
+            return {}
 
     def dimensions(self, given: Mapping[str, spec.Dimension], fixed: Params) -> tuple[Dimension, ...]:
         """The dimensions in the document's order, conditions checked."""
-        names = {key: self.name(("space", key), key) for key in given}
-        found: dict[str, Dimension] = {}
+        found: dict[str, tuple[str, Values]] = {}
         for key, dimension in given.items():
-            name = names[key]
-            if name is None:
-                continue
+            name, values = self.values(key, dimension)
             if name in found or name in fixed:
                 where = (
-                    "space under another spelling" if name in found else "engine.parameters, which holds in every trial"
+                    "space, under another spelling" if name in found else "engine.parameters, which hold in every trial"
                 )
                 self.wrong(("space", key), f"is also in {where}: take one away")
-                continue
-            values = self.values(key, name, dimension)
-            if values is not None:
-                found[name] = Dimension(name=name, values=values)
-        conditions = {
-            name: self.conditions(key, given[key], found, fixed) for key, name in names.items() if name in found
-        }
+            elif name and values:
+                found[name] = (key, values)
+        dimensions = {name: values for name, (_, values) in found.items()}
         return tuple(
-            Dimension(name=name, values=dimension.values, when=conditions[name]) for name, dimension in found.items()
+            Dimension(name=name, values=values, when=self.conditions(key, given[key], dimensions, fixed))
+            for name, (key, values) in found.items()
         )
 
     def ordered(self, dimensions: Sequence[Dimension]) -> tuple[Dimension, ...]:
@@ -184,75 +187,71 @@ class _Builder:
             waiting.remove(free[0])
         return tuple(ready)
 
-    def values(self, key: str, name: str, given: spec.Dimension) -> Values | None:
-        """The dimension's values, canonical; None when they are wrong."""
+    def values(self, key: str, given: spec.Dimension) -> tuple[str, Values | None]:
+        """A dimension's canonical name and values; the name is empty, or the values None, where they are wrong."""
         if isinstance(given, spec.Choice):
             return self.listed(key, given)
+        read = [self.parsed(("space", key), key, bound) for bound in given.bounds]
+        name = next((name for one in read for name in one), "")
+        if not name:
+            return "", None
         kind = self.engine.parameters[name].kind
         if kind not in {"int", "float"} or (kind == "int" and isinstance(given, spec.FloatRange)):
             better = "an int: range" if kind == "int" else "choice: [...]"
             self.wrong(("space", key), f"takes values of type {kind}: give {better}")
-            return None
-        for bound in given.bounds:
-            self.parsed(("space", key), key, bound)
+            return name, None
         if isinstance(given, spec.FloatRange):
             low, high = (float(bound) for bound in given.bounds)
-            return Floats(low=low, high=high, log=given.log)
-        return Integers(low=given.bounds[0], high=given.bounds[1], step=given.step, log=given.log)
+            return name, Floats(low=low, high=high, log=given.log)
+        return name, Integers(low=given.bounds[0], high=given.bounds[1], step=given.step, log=given.log)
 
-    def listed(self, key: str, given: spec.Choice) -> Listed | None:
-        """The values of a choice without repetition: ``8k`` and 8192 are one."""
-        values: list[Value] = []
+    def listed(self, key: str, given: spec.Choice) -> tuple[str, Listed | None]:
+        """A choice's canonical name and its values without repetition: ``8K`` and 8192 are one."""
+        name, values = "", list[Value]()
         for written in given.choice:
-            parsed = [None] if written is None else list(self.parsed(("space", key), key, written).values())
-            values += [value for value in parsed if not any(same(value, known) for known in values)]
-        return Listed(values=tuple(values)) if values else None
+            parsed = {} if written is None else self.parsed(("space", key), key, written)
+            name = name or next(iter(parsed), "")
+            new = [None] if written is None else list(parsed.values())
+            values += [value for value in new if not any(same(value, known) for known in values)]
+        if given.choice == (None,):
+            self.wrong(("space", key), "lists nothing but the engine's own choice: give a value to compare it with")
+        return name, Listed(values=tuple(values)) if values else None
 
     def conditions(
-        self, key: str, given: spec.Dimension, dimensions: Mapping[str, Dimension], fixed: Params
+        self, key: str, given: spec.Dimension, dimensions: Mapping[str, Values], fixed: Params
     ) -> tuple[Condition, ...]:
         """The conditions of one dimension, each on a fixed parameter or on another dimension."""
         found = []
         for other, written in given.when.items():
             where = ("space", key, "when", other)
-            name = self.name(where, other)
-            if name is None:
+            read = [self.parsed(where, other, one) for one in (written if isinstance(written, tuple) else (written,))]
+            name = next((name for one in read for name in one), "")
+            if not name:
                 continue
             if name not in dimensions and name not in fixed:
                 near = nearest(name, [*dimensions, *fixed])
                 self.wrong(where, "is neither in space nor in engine.parameters" + _did_you_mean(near))
                 continue
-            wanted = [written] if not isinstance(written, tuple) else list(written)
-            values = tuple(value for each in wanted for value in self.parsed(where, other, each).values())
-            found.append(Condition(key=name, values=values))
+            values = tuple(one[name] for one in read if name in one)
             self._possible(where, values, dimensions.get(name))
+            found.append(Condition(key=name, values=values))
         return tuple(found)
 
-    def _possible(self, where: tuple[str, ...], values: Sequence[Value], parent: Dimension | None) -> None:
+    def _possible(self, where: tuple[str, ...], values: Sequence[Value], parent: Values | None) -> None:
         """A condition on a dimension names values that it can take."""
         for value in values:
-            if parent is not None and value not in parent.values:
-                known = [str(each) for each in parent.values] if isinstance(parent.values, Listed) else []
+            if parent is not None and value not in parent:
+                known = [str(each) for each in parent] if isinstance(parent, Listed) else []
                 self.wrong(
                     where, f"{value!r} is not among its values in space" + _did_you_mean(nearest(str(value), known))
                 )
-
-    def name(self, where: tuple[str, ...], key: str) -> str | None:
-        """The canonical name of a parameter of the catalogue."""
-        name = key.lstrip("-").replace("-", "_")
-        if name in self.engine.parameters:
-            return name
-        near = nearest(name, list(self.engine.parameters))
-        self.wrong(where, f"{self.engine.name} has no such parameter" + _did_you_mean(near))
-        return None
 
     def parsed(self, where: tuple[str, ...], key: str, value: object) -> Params:
         """One canonical parameter, or nothing when it is wrong."""
         try:
             return self.engine.parse({key: value})
         except InvalidParameters as error:
-            hint = f" ({error.hint})" if error.hint else ""
-            self.wrong(where, f"{error.message}{hint}")
+            self.wrong(where, error.message.removeprefix(f"{key}: "))
             return {}
 
     def wrong(self, where: tuple[str, ...], message: str) -> None:
