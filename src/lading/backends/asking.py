@@ -208,6 +208,15 @@ async def names(client: Client, *, within_s: float) -> tuple[str, ...] | None:
     return tuple(dict.fromkeys([*found, *(str(alias) for model in models for alias in model.get("aliases") or ())]))
 
 
+async def only_name(client: Client, *, within_s: float) -> str:
+    """The one model name it lists; raises as `names`, and `ServingError` where it lists none or several."""
+    listed = await names(client, within_s=within_s)
+    if listed is None or len(listed) != 1:
+        said = "no list of models" if listed is None else f"{len(listed)} models: {', '.join(map(printable, listed))}"
+        raise ServingError(f"{client.base_url} gives {said}", hint="say which one with --served-name")
+    return listed[0]
+
+
 async def _until_healthy(client: Client, started: float, deadline: float, check: Callable[[], None]) -> None:
     """Until ``/health`` says yes, or the server has no such path."""
     last = "nothing listens there"
@@ -233,15 +242,12 @@ async def _until_healthy(client: Client, started: float, deadline: float, check:
 
 
 async def _served(client: Client, wanted: str | None, within_s: float) -> str:
+    if wanted is None:
+        return await only_name(client, within_s=within_s)
     listed = await names(client, within_s=within_s)
-    if wanted is not None:
-        if listed is not None and wanted not in listed:
-            raise _wrong(client, wanted, listed)
-        return wanted
-    if listed is None or len(listed) != 1:
-        said = "no list of models" if listed is None else f"{len(listed)} models: {', '.join(map(printable, listed))}"
-        raise ServingError(f"{client.base_url} gives {said}", hint="say which one with --served-name")
-    return listed[0]
+    if listed is not None and wanted not in listed:
+        raise _wrong(client, wanted, listed)
+    return wanted
 
 
 async def _first_answer(client: Client, name: str, deadline: float) -> Answer:

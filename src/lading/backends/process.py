@@ -66,7 +66,6 @@ class ProcessBackend:
         )
         argv, added = _command(request.engine, launch) if port else _command_with_open_port(request.engine, launch)
         argv = (*program.prefix, *argv)
-        settled = {key: os.environ[key] for key in program.env if key in os.environ}
         return Deployment(
             name=request.name,
             backend=self.kind,
@@ -74,7 +73,7 @@ class ProcessBackend:
             program=program.name,
             argv=argv,
             argv_sha256=hashlib.sha256("\0".join(argv).encode()).hexdigest(),
-            env={**program.env, **settled, **added, **self._choice.env, **request.env},
+            env={**added, **self._choice.env, **request.env},
             model=request.model,
             served_name=request.served_name,
             params=dict(request.params),
@@ -161,6 +160,13 @@ class ProcessBackend:
         if server is None or processes.leader(server) is None:
             return None
         return Endpoint(base_url=server.url, served_name=server.served_name)
+
+    def kill_started(self) -> None:
+        """Kill what this object started, at once: for a program that is about to leave without waiting for anything."""
+        for started in self._started.values():
+            if started.process is not None:
+                processes.send(processes.of(started.server), signal.SIGKILL)
+                record.erase(self._home, started.server.name)
 
     # ------------------------------------------------------------------------------------------------------ steps
 

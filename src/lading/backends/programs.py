@@ -5,7 +5,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
@@ -25,12 +25,10 @@ class Program:
 
     Attributes:
         prefix: What stands before the engine's own arguments.
-        env: What it needs to behave; the user's settings come before it.
     """
 
     name: str
     prefix: tuple[str, ...]
-    env: Mapping[str, str] = field(default_factory=dict)
 
 
 def find(engine: Engine, python: str | None) -> Program:
@@ -64,8 +62,7 @@ def _xllamacpp(interpreter: str) -> Program | None:
     if not _has_module(interpreter, "xllamacpp"):
         return None
     launcher = Path(__file__).with_name("xllamacpp_server.py")
-    # Idle OpenMP threads spin otherwise, and what they take from other processes makes every measurement noisy.
-    return Program(name="xllamacpp", prefix=(interpreter, str(launcher)), env={"OMP_WAIT_POLICY": "PASSIVE"})
+    return Program(name="xllamacpp", prefix=(interpreter, str(launcher)))
 
 
 def _executable(name: str, interpreter: str) -> Program | None:

@@ -7,7 +7,7 @@ import asyncio
 import os
 import signal
 import sys
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from typing import Any, TypeVar
 
 from lading.errors import Cancelled
@@ -16,8 +16,13 @@ T = TypeVar("T")
 SHOW_CURSOR = "\x1b[?25h"
 
 
-async def stoppable(work: Coroutine[Any, Any, T], *, kept: str) -> T:
+async def stoppable(work: Coroutine[Any, Any, T], *, kept: str, leaving: Callable[[], None] = lambda: None) -> T:
     """What *work* gives.
+
+    Args:
+        work: What to await.
+        kept: What stays of it when it is interrupted.
+        leaving: Called before the program leaves at once: what must not outlive it is killed here.
 
     Raises:
         Cancelled: It was interrupted and has cleaned up; *kept* says what of it stays.
@@ -29,6 +34,7 @@ async def stoppable(work: Coroutine[Any, Any, T], *, kept: str) -> T:
     def struck(number: int) -> None:
         strikes.append(number)
         if len(strikes) > 1:
+            leaving()
             _leave()
         print("stopping … (Ctrl-C again leaves at once)", file=sys.stderr, flush=True)
         task.cancel()

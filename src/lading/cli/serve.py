@@ -1,0 +1,283 @@
+"""`lading serve`, `lading stop`, `lading ask`."""
+
+import asyncio
+import os
+import shlex
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Annotated, Any
+
+from cyclopts import Parameter
+from ruamel.yaml import YAML
+from ruamel.yaml.error import YAMLError
+
+from lading import wiring
+from lading.backends import asking
+from lading.backends.endpoint import API_KEY_VARIABLE, EndpointBackend, checked_url
+from lading.backends.process import ProcessBackend
+from lading.cli.interrupt import stoppable
+from lading.cli.output import Common, Output
+from lading.engines.base import Engine, RuleInput
+from lading.errors import InvalidInput, InvalidParameters, LadingError
+from lading.events import Event, ServerStarting
+from lading.flows import serve as flow
+from lading.hardware import host
+from lading.ports import Deployment, Endpoint, ServeRequest
+from lading.spec import ref as refs
+from lading.spec import units
+from lading.spec.study import BackendChoice
+from lading.volume import servable
+from lading.volume.servable import Servable
+
+#: The engine for a format, when none is named.
+ENGINE_OF = {"gguf": "llama.cpp", "huggingface": "vllm"}
+_SECRET_WORDS = ("TOKEN", "KEY", "SECRET", "PASSWORD")
+
+
+async def serve(
+    ref: str,
+    *,
+    backend: str = "process",
+    engine: str | None = None,
+    set_: Annotated[tuple[str, ...], Parameter(name="--set")] = (),
+    served_name: str | None = None,
+    name: str | None = None,
+    host: str = "127.0.0.1",
+    port: int | None = None,
+    python: str | None = None,
+    env: tuple[str, ...] = (),
+    deadline: str = "10m",
+    dry_run: bool = False,
+    common: Common | None = None,
+) -> None:
+    """Start a model server and wait until it answers a real request.
+
+    It stays until `lading stop NAME`. When it does not come to answer, it is removed, and the end of its log is shown.
+
+    Args:
+        ref: What to serve: a model on a volume (VOL/model@version), a folder, or a GGUF file.
+        backend: Where it runs: process (on this machine).
+        engine: llama.cpp or vllm; by the model's format when not given.
+        set_: An engine parameter, such as n_parallel=4; may be repeated. `lading engines ENGINE` lists them.
+        served_name: The name clients ask for; the model's name by default.
+        name: What this server is called here; the model's name by default.
+        host: The address to listen on.
+        port: The port to listen on; a free one by default.
+        python: The interpreter of the environment that has the engine; this one by default, then the PATH.
+        env: A variable for the server, NAME=value, or NAME to pass one on; may be repeated.
+        deadline: How long it may take until it answers, such as 30s or 10m.
+        dry_run: Print the command it would run, and stop.
+    """
+    output = Output(common, live=_live)
+    model = servable.servable(refs.parse(ref))
+    if backend != "process":
+        raise InvalidInput(f"{backend!r} cannot start a server here", hint="use --backend process")
+    adapter = wiring.backend(BackendChoice(kind=backend, python=python, env=_environment(env), port=port))
+    assert isinstance(adapter, ProcessBackend)
+    request = _request(model, engine, set_, served_name=served_name, name=name, host=host)
+    if dry_run:
+        _tell_plan(output, adapter.plan(request))
+        return
+    if model.unmanaged:
+        output.say(f"{model.path} has no manifest: served as it is, its format ({model.format}) was checked")
+    work = flow.serve(adapter, request, within_s=units.parse_seconds(deadline), emit=output.event)
+    served = await stoppable(work, kept="nothing was left running", leaving=adapter.kill_started)
+    _tell_served(output, request.name, served)
+
+
+async def stop(
+    *names: str,
+    all_: Annotated[bool, Parameter(name="--all", negative=())] = False,
+    deadline: str = "60s",
+    common: Common | None = None,
+) -> None:
+    """Stop a server that `lading serve` started.
+
+    Returns when none of its processes is left and its port is free.
+
+    Args:
+        names: What the servers are called.
+        all_: Every server that runs here.
+        deadline: How long that may take.
+    """
+    output = Output(common)
+    backend = _process_backend()
+    running = await backend.names()
+    if all_ == bool(names):
+        raise InvalidInput("name the server to stop, or give --all", hint=_known(running))
+    unknown = [name for name in names if name not in running]
+    if unknown:
+        raise InvalidInput(f"no server is called {', '.join(unknown)}", hint=_known(running))
+    for name in running if all_ else dict.fromkeys(names):
+        await flow.stop(backend, name, emit=output.event, within_s=units.parse_seconds(deadline))
+        if not output.json:
+            output.result({"stopped": name}, f"{name} is stopped")
+
+
+async def ask(
+    server: str,
+    prompt: str,
+    *,
+    max_tokens: int = 128,
+    model: str | None = None,
+    api_key_env: str | None = None,
+    deadline: str = "10m",
+    common: Common | None = None,
+) -> None:
+    """Send one request to a server and print its answer.
+
+    Args:
+        server: What `lading serve` called it, or a URL.
+        prompt: What to say.
+        max_tokens: The longest answer.
+        model: The model to ask for; the one that is served by default.
+        api_key_env: The environment variable that has the server's key; LADING_API_KEY by default.
+        deadline: How long the answer may take.
+    """
+    output = Output(common)
+    endpoint = await _endpoint(server, api_key_env)
+    async with asking.Client(endpoint.base_url, endpoint.headers) as client:
+        name = model or endpoint.served_name or await asking.only_name(client, within_s=10.0)
+        try:
+            async with asyncio.timeout(units.parse_seconds(deadline)):
+                text = await _asked(client, name, prompt, max_tokens, show=not output.json)
+        except TimeoutError:
+            raise LadingError(f"{endpoint.base_url} did not finish its answer within {deadline}") from None
+    if output.json:
+        output.result({"model": name, "answer": text})
+
+
+def _request(
+    model: Servable,
+    engine: str | None,
+    settings: Sequence[str],
+    *,
+    served_name: str | None,
+    name: str | None,
+    host: str,
+) -> ServeRequest:
+    chosen = wiring.engine(engine or ENGINE_OF.get(model.format, model.format))
+    params = chosen.parse(_parameters(settings))
+    _check_rules(chosen, params, model)
+    return ServeRequest(
+        name=name or refs.model_name(model.name).replace("/", "-"),
+        model=str(servable.path_for(model, chosen.name)),
+        served_name=served_name or model.name,
+        engine=chosen,
+        params=params,
+        host=host,
+    )
+
+
+def _check_rules(engine: Engine, params: Mapping[str, Any], model: Servable) -> None:
+    broken = engine.violations(RuleInput(params=params, model=model.facts, hardware=host.facts()))
+    if broken:
+        problems = [f"{rule.message}" + (f" ({rule.hint})" if rule.hint else "") for rule in broken]
+        raise InvalidParameters(f"{engine.name} would not start with these parameters", problems=problems)
+
+
+def _parameters(settings: Sequence[str]) -> dict[str, object]:
+    """``["n_ctx=4096"]`` as parameters; values are read as YAML."""
+    params: dict[str, object] = {}
+    for setting in settings:
+        key, equals, value = setting.partition("=")
+        if not equals or not key:
+            raise InvalidInput(f"--set {setting} is not PARAMETER=VALUE", hint="such as --set n_parallel=4")
+        try:
+            params[key] = YAML(typ="safe", pure=True).load(value) if value else ""
+        except YAMLError:
+            params[key] = value
+    return params
+
+
+def _environment(settings: Sequence[str]) -> dict[str, str]:
+    env: dict[str, str] = {}
+    for setting in settings:
+        key, equals, value = setting.partition("=")
+        if not equals and key not in os.environ:
+            raise InvalidInput(f"--env {key} passes a variable on that is not set", hint=f"--env {key}=VALUE")
+        env[key] = value if equals else os.environ[key]
+    return env
+
+
+def _tell_plan(output: Output, plan: Deployment) -> None:
+    env = {key: "…" if any(word in key.upper() for word in _SECRET_WORDS) else value for key, value in plan.env.items()}
+    words = [*(f"{key}={value}" for key, value in env.items()), *plan.argv]
+    document = {
+        "name": plan.name,
+        "engine": plan.engine.name,
+        "program": plan.program,
+        "argv": list(plan.argv),
+        "argv_sha256": plan.argv_sha256,
+        "env": env,
+        "model": plan.model,
+        "served_name": plan.served_name,
+        "params": dict(plan.params),
+    }
+    output.result(document, shlex.join(words).replace("'…'", "…"))
+
+
+def _tell_served(output: Output, name: str, served: flow.Served) -> None:
+    endpoint = served.ready.endpoint
+    for difference in served.differences:
+        output.say(f"note: {difference}")
+    document = {
+        "name": name,
+        "url": endpoint.base_url,
+        "served_name": endpoint.served_name,
+        "ready_s": round(served.ready.ready_s, 3),
+        "effective": dict(served.ready.effective),
+        "differences": list(served.differences),
+        "argv": list(served.ready.argv or ()),
+    }
+    lines = [
+        f"{endpoint.served_name} answers at {endpoint.base_url}/v1 after {units.show_seconds(served.ready.ready_s)}",
+        f'ask:  lading ask {name} "Hello"',
+        f"stop: lading stop {name}",
+    ]
+    output.result(document, "\n".join(lines))
+
+
+async def _asked(client: asking.Client, name: str, prompt: str, max_tokens: int, *, show: bool) -> str:
+    """The answer, printed piece by piece where *show*; a base model without a chat form is given plain text."""
+    size = {"model": name, "max_tokens": max_tokens, "stream": True}
+    body: dict[str, Any] = {**size, "messages": [{"role": "user", "content": prompt}]}
+    pieces: list[str] = []
+    async for event in client.stream("/v1/chat/completions", body):
+        choice = (event.get("choices") or [{}])[0]
+        piece = asking.printable((choice.get("delta") or {}).get("content") or choice.get("text") or "")
+        pieces.append(piece)
+        if show:
+            print(piece, end="", flush=True)
+    if show:
+        print()
+    return "".join(pieces)
+
+
+async def _endpoint(server: str, api_key_env: str | None) -> Endpoint:
+    if "://" in server:
+        choice = BackendChoice(kind="endpoint", url=checked_url(server), api_key_env=api_key_env or API_KEY_VARIABLE)
+        return Endpoint(
+            base_url=checked_url(server), served_name="", headers=EndpointBackend(choice, home=Path()).headers()
+        )
+    backend = _process_backend()
+    found = backend.endpoint_of(server)
+    if found is None:
+        raise InvalidInput(f"no server is called {server}", hint=_known(await backend.names()))
+    return found
+
+
+def _process_backend() -> ProcessBackend:
+    backend = wiring.backend(BackendChoice(kind="process"))
+    assert isinstance(backend, ProcessBackend)
+    return backend
+
+
+def _known(names: Sequence[str]) -> str:
+    return f"running here: {', '.join(names)}" if names else "none runs here; `lading serve REF` starts one"
+
+
+def _live(event: Event) -> None:
+    if isinstance(event, ServerStarting):
+        print(f"starting {event.engine}; waiting for its first answer …", file=sys.stderr)

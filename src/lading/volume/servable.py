@@ -1,0 +1,143 @@
+"""What a server can be given: a version on a volume, or a plain folder or file, resolved to one path and checked.
+
+The path never goes through `current`: a restart must load what was measured.
+"""
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from lading.engines import facts as model_facts
+from lading.engines.base import ModelFacts
+from lading.errors import FormatRefused, InvalidReference, SourceMissing
+from lading.spec import ref as refs
+from lading.spec.ref import LocalRef, Reference
+from lading.volume import find
+from lading.volume.find import Found
+from lading.weights import formats, gguf
+from lading.weights.manifest import Manifest
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Servable:
+    """A model that can be served.
+
+    Attributes:
+        path: Absolute; a folder, or a file.
+        name: The model's name: what it is served under unless told otherwise.
+        format: As the manifest says, or as the format check found it.
+        facts: What its own files say about its shape.
+        weights: The files that hold the weights, relative to the folder, sorted.
+        manifest: None: nobody vouches for the bytes.
+    """
+
+    path: Path
+    name: str
+    format: str
+    facts: ModelFacts
+    weights: tuple[str, ...] = ()
+    manifest: Manifest | None = None
+
+    @property
+    def unmanaged(self) -> bool:
+        """Whether there is no manifest."""
+        return self.manifest is None
+
+
+def servable(ref: Reference) -> Servable:
+    """What *ref* names, ready to be served.
+
+    Raises:
+        InvalidReference: It is not on this machine.
+        NotPublished: The volume has no such model or version.
+        FormatRefused: A plain folder or file that is no whole model.
+    """
+    if not isinstance(ref, LocalRef):
+        raise InvalidReference(
+            f"{ref} is not on this machine: a server here reads a folder, a file or a model on a volume",
+            hint=f"lading pull {ref} ./volume",
+        )
+    found = find.locate(ref)
+    if found is None or found.model is None or not _names_a_model(found):
+        return _unmanaged(ref)
+    manifest = found.volume.manifest(found.model, found.version)
+    path = found.volume.directory(manifest)
+    files = {file.path: file.size_bytes for file in manifest.files}
+    return Servable(
+        path=path, name=manifest.model, format=manifest.format, facts=facts(path, files, manifest.format),
+        weights=_weights(files, manifest.format), manifest=manifest,
+    )  # fmt: skip
+
+
+def path_for(model: Servable, engine: str) -> Path:
+    """What *engine* is given: llama.cpp one GGUF file (the first part of a split one), others the folder.
+
+    Raises:
+        FormatRefused: There is no such file, or there are several models.
+    """
+    if engine != "llama.cpp":
+        return model.path
+    whole = [path for path in model.weights if not re.search(r"-\d{5}-of-\d{5}\.gguf$", path) or "-00001-of-" in path]
+    if model.format != "gguf" or len(whole) != 1:
+        found = ", ".join(whole) if model.format == "gguf" else model.format
+        raise FormatRefused(
+            f"llama.cpp serves one GGUF model; {model.path} has {found or 'none'}", hint="name the .gguf file itself"
+        )
+    return model.path if model.path.is_file() else model.path / whole[0]
+
+
+def facts(path: Path, files: Mapping[str, int], kind: str) -> ModelFacts:
+    """What the *files* (path → size) of a model of format *kind* under *path* say about its shape.
+
+    Raises:
+        FormatRefused: Their heads cannot be read.
+    """
+    read = _reader(path)
+    if kind == "gguf":
+        first = min(name for name in files if name.endswith(".gguf"))
+        return model_facts.of_gguf(gguf.head(first, files[first], read))
+    if kind == "huggingface":
+        weights = sum(
+            size for name, size in files.items() if name.endswith((".safetensors", ".bin")) and "/" not in name
+        )
+        return model_facts.of_config(formats.json_object(formats.CONFIG, files, read), weights)
+    return ModelFacts(format=kind)
+
+
+def _names_a_model(found: Found) -> bool:
+    """Whether the reference means a model of the volume; other paths that exist in it are plain folders and files."""
+    return found.version is not None or found.volume.current(found.model or "") is not None or not _there(found)
+
+
+def _there(found: Found) -> bool:
+    return (found.volume.root / (found.model or "")).exists()
+
+
+def _unmanaged(ref: LocalRef) -> Servable:
+    path = Path(ref.path).expanduser().absolute()
+    if ref.version is not None:
+        raise InvalidReference(f"{ref.path} is on no volume: it has no version {ref.version}", hint=f"name {ref.path}")
+    if not path.exists():
+        raise SourceMissing(f"{ref.path} does not exist", hint="name a model on a volume, a folder or a GGUF file")
+    root = path.parent if path.is_file() else path
+    names = [path] if path.is_file() else [file for file in sorted(path.iterdir()) if file.is_file()]
+    files = {file.name: file.stat().st_size for file in names}
+    found = formats.check(files, _reader(root))
+    return Servable(
+        path=path, name=refs.model_name(path.stem if path.is_file() else path.name), format=found.kind,
+        facts=facts(root, files, found.kind), weights=found.weights,
+    )  # fmt: skip
+
+
+def _weights(files: Mapping[str, int], kind: str) -> tuple[str, ...]:
+    return tuple(sorted(name for name in files if kind != "gguf" or name.endswith(".gguf")))
+
+
+def _reader(root: Path) -> Callable[[str, int, int], bytes]:
+    def read(path: str, offset: int, count: int) -> bytes:
+        with (root / path).open("rb") as file:
+            file.seek(offset)
+            return file.read(count)
+
+    return read
