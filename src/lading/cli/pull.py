@@ -56,32 +56,29 @@ async def pull(
     reference = refs.parse(source)
     place, model, version = destination(refs.parse(dest), model, version)
     adapter = _source(reference, endpoint=endpoint, files=files)
-    try:
+    found = find.locate(LocalRef(path=str(place)))
+
+    async def work() -> None:
+        order = await flow.decide(
+            adapter,
+            found.volume if found else None,
+            reference,
+            model=model,
+            version=version,
+            expect=expect,
+            exclude=exclude,
+        )
         if dry_run:
-            found = find.locate(LocalRef(path=str(place)))
-            order = await flow.decide(
-                adapter, found.volume if found else None, reference, model=model, version=version, exclude=exclude
-            )
             _tell_plan(output, order, place)
             return
-        done = await stoppable(
-            flow.pull(
-                adapter,
-                find.create_volume(place),
-                reference,
-                model=model,
-                version=version,
-                expect=expect,
-                exclude=exclude,
-                use=use,
-                emit=output.event,
-            ),
-            kept="finished files are kept",
-        )
+        volume = found.volume if found else find.create_volume(place)
+        _tell(output, await flow.fulfil(order, adapter, volume, use=use, emit=output.event), place)
+
+    try:
+        await stoppable(work(), kept="finished files are kept")
     finally:
         view.close()
         adapter.close()
-    _tell(output, done, place)
 
 
 def destination(dest: Reference, model: str | None, version: str | None) -> tuple[Path, str | None, str | None]:

@@ -11,9 +11,10 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from fnmatch import fnmatchcase
+from typing import TypeVar
 
 import lading
 from lading import transfer
@@ -22,12 +23,13 @@ from lading.events import Emit, Event, Published, PullPlanned, Unchanged, ignore
 from lading.ports import Source, Staging, Volume
 from lading.spec import ref as refs
 from lading.spec.ref import Reference
-from lading.weights import layout, listing
+from lading.weights import formats, layout, listing
 from lading.weights import plan as planning
 from lading.weights.listing import Listing
 from lading.weights.manifest import FileEntry, Manifest, PublishedBy, SourceEntry
 from lading.weights.plan import TransferPlan
 
+T = TypeVar("T")
 VERSION_DIGITS = 12
 RESOLVE = transfer.Patience(attempts=4, first_wait_s=0.2)
 
@@ -37,13 +39,17 @@ class Order:
     """What is to become which version: decided before anything is written.
 
     Attributes:
+        expect: The format it must have (`lading.weights.formats`; ``any`` for none).
         published: The manifest of that version, or of another one of the same model with this very content.
+        foreseen: Its format was checked at the source.
     """
 
     listing: Listing
     model: str
     version: str
-    published: Manifest | None
+    expect: str = "auto"
+    published: Manifest | None = None
+    foreseen: bool = False
 
 
 async def pull(
@@ -67,14 +73,8 @@ async def pull(
     Raises:
         LadingError: As the source, the volume and the checks raise it; nothing is then visible under the model's name.
     """
-    order = await decide(source, volume, ref, model=model, version=version, exclude=exclude)
-    if order.published is not None:
-        return _unchanged(volume, order.published, emit)
-    cancel = threading.Event()
-    told = _across(asyncio.get_running_loop(), emit)
-    return await _in_thread(
-        lambda: _bring(order, source, volume, expect=expect, use=use, cancel=cancel, emit=told), cancel
-    )
+    order = await decide(source, volume, ref, model=model, version=version, expect=expect, exclude=exclude)
+    return await fulfil(order, source, volume, use=use, emit=emit)
 
 
 async def decide(
@@ -84,13 +84,14 @@ async def decide(
     *,
     model: str | None = None,
     version: str | None = None,
+    expect: str = "auto",
     exclude: Sequence[str] = (),
 ) -> Order:
     """What `pull` would do; nothing is written. *volume* None: one that does not exist yet.
 
     Raises:
         InvalidInput: The version is published with other content, or a name may not be used.
-        SourceError, HostileName: As named.
+        SourceError, HostileName, FormatRefused: As named.
     """
     model = refs.check_model(model) if model else None
     version = refs.check_version(version) if version else None
@@ -101,10 +102,26 @@ async def decide(
         listing=found,
         model=name,
         version=published.version if published else version or found.revision[:VERSION_DIGITS],
+        expect=expect,
         published=published,
     )
     plan(order)
-    return order
+    if volume is not None:
+        return order
+    cancel = threading.Event()
+    foreseen = await _in_thread(lambda: _foresee(order, source, cancel), cancel)
+    return replace(order, foreseen=foreseen)
+
+
+async def fulfil(
+    order: Order, source: Source, volume: Volume, *, use: bool = True, emit: Emit = ignore
+) -> Published | Unchanged:
+    """Do what was decided; see `pull`."""
+    if order.published is not None:
+        return _unchanged(volume, order.published, emit)
+    cancel = threading.Event()
+    told = _across(asyncio.get_running_loop(), emit)
+    return await _in_thread(lambda: _bring(order, source, volume, use=use, cancel=cancel, emit=told), cancel)
 
 
 def plan(order: Order, finished: dict[str, FileEntry] | None = None) -> TransferPlan:
@@ -168,7 +185,7 @@ def _across(loop: asyncio.AbstractEventLoop, emit: Emit) -> Emit:
     return call
 
 
-async def _in_thread(work: Callable[[], Published], cancel: threading.Event) -> Published:
+async def _in_thread(work: Callable[[], T], cancel: threading.Event) -> T:
     """What *work* gives; cancelled, it sets *cancel* and returns only after the thread has ended."""
     running = asyncio.ensure_future(asyncio.to_thread(work))
     try:
@@ -182,7 +199,7 @@ async def _in_thread(work: Callable[[], Published], cancel: threading.Event) -> 
 
 
 def _bring(
-    order: Order, source: Source, volume: Volume, *, expect: str, use: bool, cancel: threading.Event, emit: Emit
+    order: Order, source: Source, volume: Volume, *, use: bool, cancel: threading.Event, emit: Emit
 ) -> Published:
     """The blocking part, under the model's lock."""
     began = time.monotonic()
@@ -192,13 +209,16 @@ def _bring(
         todo = planning.plan(order.listing, staging.finished)
         emit(planned(order, todo, str(volume.root)))
         volume.require_free(todo.fetch_bytes)
+        if not todo.keep and not order.foreseen:
+            _foresee(order, source, cancel)
         files = _files(todo, source, staging, cancel=cancel, emit=emit)
+        sizes = {file.path: file.size_bytes for file in files}
         manifest = Manifest(
             model=order.model,
             version=order.version,
             path=layout.version(order.model, order.version).as_posix(),
             source=SourceEntry(ref=reference, revision=revision),
-            format=_check_format(files, staging, expect),
+            format=formats.check(sizes, staging.read, expect=order.expect).kind,
             files=files,
             published_at=datetime.now(UTC).isoformat(timespec="seconds"),
             published_by=_who(),
@@ -216,6 +236,24 @@ def _bring(
     )
     emit(event)
     return event
+
+
+def _foresee(order: Order, source: Source, cancel: threading.Event) -> bool:
+    """Check the format at the source, so that half a model is refused before its bulk is fetched.
+
+    Reads indexes and heads only; False where the source does not say sizes. What is published is checked again, as it
+    lies on the volume.
+    """
+    entries = {entry.path: entry for entry in order.listing.entries}
+    sizes = {path: entry.size_bytes for path, entry in entries.items() if entry.size_bytes is not None}
+    if len(sizes) < len(entries):
+        return False
+
+    def read(path: str, offset: int, size_bytes: int) -> bytes:
+        return transfer.part(source, entries[path], offset, size_bytes, cancel=cancel)
+
+    formats.check(sizes, read, expect=order.expect)
+    return True
 
 
 def planned(order: Order, todo: TransferPlan, volume: str) -> PullPlanned:
@@ -239,10 +277,6 @@ def _files(
     written = transfer.run(todo.fetch, source, staging, cancel=cancel, meter=meter, emit=emit)
     meter.last()
     return tuple(sorted((*todo.keep, *written), key=lambda file: file.path))
-
-
-def _check_format(files: tuple[FileEntry, ...], staging: Staging, expect: str) -> str:
-    return "files"
 
 
 def _who() -> PublishedBy:

@@ -4,7 +4,7 @@ Synchronous, and it owns its threads: all have ended when it returns or raises. 
 (receive, hash, write) releases the interpreter's lock; one buffer each, used again for every read.
 """
 
-from lading.transfer.files import Meter, run
+from lading.transfer.files import Meter, part, run
 from lading.transfer.patience import Patience
 
-__all__ = ["Meter", "Patience", "run"]
+__all__ = ["Meter", "Patience", "part", "run"]

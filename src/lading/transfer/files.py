@@ -129,6 +129,28 @@ def run(
     return tuple(sorted(work.written, key=lambda file: file.path))
 
 
+def part(
+    source: Source, entry: Entry, offset: int, size_bytes: int, *, cancel: threading.Event, patience: Patience = PATIENT
+) -> bytes:
+    """Up to *size_bytes* of *entry* from *offset* on; fewer only at its end. For heads and indexes: it is all in memory.
+
+    Raises:
+        Cancelled, SourceError: As `run`.
+    """
+    attempts = Attempts(patience, cancel)
+    left = size_bytes if entry.size_bytes is None else max(0, min(size_bytes, entry.size_bytes - offset))
+    data = memoryview(bytearray(left))
+    got = 0
+    while got < len(data):
+        if cancel.is_set():
+            raise Cancelled("interrupted")
+        count = attempts.until_progress(partial(source.read_into, entry, offset + got, data[got:]))
+        if count == 0:
+            break
+        got += count
+    return bytes(data[:got])
+
+
 def _worst(failures: Sequence[LadingError]) -> LadingError:
     """The failure to tell: the first that is not merely the stop."""
     return next((error for error in failures if not isinstance(error, Cancelled)), failures[0])
