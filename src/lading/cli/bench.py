@@ -1,0 +1,231 @@
+"""`lading bench`."""
+
+import os
+import secrets
+from collections.abc import Callable
+from datetime import datetime
+from pathlib import Path
+from typing import Annotated, Any, Literal, TypeVar
+from urllib.parse import urlsplit
+
+from cyclopts import Parameter
+from pydantic import ValidationError
+
+from lading import wiring
+from lading.backends.endpoint import API_KEY_VARIABLE, checked_url
+from lading.cli import bench_view
+from lading.cli.bench_view import BenchView
+from lading.cli.interrupt import stoppable
+from lading.cli.output import Common, Output
+from lading.errors import InvalidInput, MeasurementError
+from lading.flows import bench as flow
+from lading.flows.bench import BenchResult
+from lading.load import loops, probe
+from lading.measure import lengths
+from lading.measure.summary import MIN_BEYOND, NotResolved, Summary
+from lading.ports import Endpoint
+from lading.spec import documents, units
+from lading.spec.base import dump
+from lading.spec.workload import Workload
+
+Number = TypeVar("Number", int, float)
+
+
+def bench(
+    url: str,
+    *,
+    levels: str | None = None,
+    rates: str | None = None,
+    arrivals: Literal["poisson", "constant"] | None = None,
+    scenario: str | None = None,
+    requests: int | None = None,
+    duration: str | None = None,
+    api: Literal["chat", "completions"] | None = None,
+    prompt: Literal["auto", "tokens", "text"] | None = None,
+    model: str | None = None,
+    warmup: int | None = None,
+    timeout: str | None = None,
+    seed: int | None = None,
+    slo_ttft: str | None = None,
+    slo_tpot: str | None = None,
+    slo_itl: str | None = None,
+    slo_e2e: str | None = None,
+    workload: Path | None = None,
+    out: Path | None = None,
+    api_key_env: str | None = None,
+    dry_run: Annotated[bool, Parameter(negative=())] = False,
+    common: Common | None = None,
+) -> int:
+    """Measure a running server under load.
+
+    Offers the same kind of requests at one level after another, and reports for each: time to first token (TTFT), time
+    per further token (TPOT), gaps between chunks (ITL), throughput, and whether this client was the limit. Percentiles
+    are over all issued requests, failed ones counted as worse than any number. Failed requests are data: the exit code
+    is 1 only where a whole level could not be measured.
+
+    Args:
+        url: The server, such as http://127.0.0.1:8000.
+        levels: Requests kept in flight, one level each, such as 1,4,16.
+        rates: Requests per second offered, one level each, such as 0.5,2; instead of --levels.
+        arrivals: How --rates are spaced: poisson (the default) or constant.
+        scenario: Tokens of prompt and answer: D(512,128), N(512,64)/(128,16) or U(256,768)/(64,192).
+        requests: Requests per level, 100 by default.
+        duration: Stop a level after this long, such as 2m; its requests in flight are waited for.
+        api: The API to ask: completions (the default) or chat.
+        prompt: Send token ids or text; auto: ids where the server takes them.
+        model: The name of the model; the one that is served by default.
+        warmup: Requests before measuring; until throughput is steady by default.
+        timeout: The longest wait for one request, 2m by default; then it counts as failed.
+        seed: Makes prompts, lengths and arrivals; a new one each run by default, so that no cache knows the prompts.
+        slo_ttft: A good request has its first token within this, such as 500ms.
+        slo_tpot: A good request takes at most this per further token.
+        slo_itl: A good request has no longer gap between chunks.
+        slo_e2e: A good request is answered within this.
+        workload: A YAML file that describes the workload; options given here win.
+        out: A new folder for the result; made below the current one by default.
+        api_key_env: The environment variable that has the server's key; LADING_API_KEY by default.
+        dry_run: Print the workload and send nothing.
+    """
+    base_url = checked_url(url)
+    slo = {"ttft_s": slo_ttft, "tpot_s": slo_tpot, "itl_s": slo_itl, "e2e_s": slo_e2e}
+    wanted = _workload(
+        workload,
+        levels=_levels(levels, rates),
+        slo={key: value for key, value in slo.items() if value is not None} or None,
+        seed=seed,
+        arrivals=arrivals,
+        scenario=scenario,
+        requests=requests,
+        duration=duration,
+        api=api,
+        prompt=prompt,
+        warmup=warmup,
+        timeout=timeout,
+    )
+    headers = _headers(api_key_env)
+    if dry_run:
+        Output(common).result({"url": base_url, "model": model, "workload": dump(wanted)})
+        return 0
+    folder = out or _default_folder(base_url)
+    return loops.run(_bench(base_url, model, headers, wanted, folder, common))
+
+
+async def _bench(
+    base_url: str, model: str | None, headers: dict[str, str], workload: Workload, folder: Path, common: Common | None
+) -> int:
+    view = BenchView()
+    output = Output(common, live=view)
+    try:
+        endpoint = await _endpoint(base_url, model, headers)
+        work = flow.bench(endpoint, workload, wiring.load_generator(), folder, emit=output.event)
+        result = await stoppable(work, kept=f"levels that were finished are in {folder}")
+    except MeasurementError as error:
+        raise await _with_names(error, base_url, model, headers) from error
+    finally:
+        view.close()
+    _tell(output, result, folder)
+    return 1 if result.lost else 0
+
+
+def _tell(output: Output, result: BenchResult, folder: Path) -> None:
+    """The answer: a sentence, the table, where everything is."""
+    output.say(sentence(result))
+    if output.json:
+        output.result(result)
+    else:
+        rows = [bench_view.row(level.summary) for level in result.levels]
+        rows += [bench_view.lost_row(lost.level, lost.reason) for lost in result.lost]
+        output.table(bench_view.COLUMNS, rows, right=bench_view.NUMBERS)
+    if any(isinstance(level.summary.ttft_s.issued.get("p95"), NotResolved) for level in result.levels):
+        output.say(f"–: fewer than {MIN_BEYOND} samples beyond it; a p95 needs --requests {MIN_BEYOND * 20}")
+    output.say(f"summary: {folder / flow.RESULT_FILE}")
+    output.say(f"raw records: {', '.join(str(folder / level.record_file) for level in result.levels) or 'none'}")
+
+
+def sentence(result: BenchResult) -> str:
+    """The first line: the best level and what it gives."""
+    summaries = [level.summary for level in result.levels]
+    failed = sum(summary.requests - summary.completed for summary in summaries)
+    faults = f"; {failed} of {sum(summary.requests for summary in summaries)} requests failed" if failed else ""
+    best = flow.best(result.levels)
+    if best is None:
+        why = "every level was limited by this client" if summaries else "no level could be measured"
+        return f"{result.served_name}: {why}{faults}"
+    return f"{result.served_name} gives the most at {best.level}: {_figures(best)}{faults}"
+
+
+def _figures(best: Summary) -> str:
+    median = bench_view.milliseconds(best.ttft_s, "p50")
+    ttft = f", median TTFT {median} ms" if median[0].isdigit() else ""
+    return f"{units.show_number(best.output_tokens_per_s)} output tokens/s{ttft}"
+
+
+async def _endpoint(base_url: str, model: str | None, headers: dict[str, str]) -> Endpoint:
+    unnamed = Endpoint(base_url=base_url, served_name=model or "", headers=headers)
+    if model is not None:
+        return unnamed
+    served = await probe.models(unnamed)
+    if len(served) != 1:
+        raise InvalidInput(
+            f"{base_url} serves {', '.join(model.name for model in served)}"
+            if served
+            else f"{base_url} lists no model",
+            hint=f"name the model: --model {served[0].name}" if served else "name the model: --model NAME",
+        )
+    return Endpoint(base_url=base_url, served_name=served[0].name, vocabulary=served[0].vocabulary, headers=headers)
+
+
+async def _with_names(
+    error: MeasurementError, base_url: str, model: str | None, headers: dict[str, str]
+) -> MeasurementError:
+    """*error*, with the names that are served where the one asked for is none of them."""
+    if model is None:
+        return error
+    try:
+        served = await probe.models(Endpoint(base_url=base_url, served_name=model, headers=headers))
+    except MeasurementError:
+        return error
+    if not served or model in {one.name for one in served}:
+        return error
+    return MeasurementError(error.message, hint=f"{base_url} serves `{served[0].name}`: use --model {served[0].name}")
+
+
+def _workload(file: Path | None, **given: Any) -> Workload:
+    """The workload of *file* with the options given over it; a seed is drawn where neither has one."""
+    document = documents.load(file, Workload).model_dump(by_alias=True, exclude_unset=True) if file else {}
+    document |= {key: value for key, value in given.items() if value is not None}
+    document.setdefault("seed", secrets.randbelow(2**31))
+    try:
+        workload = Workload.model_validate(document)
+    except ValidationError as error:
+        problems = [f"--{detail['loc'][0]}: {detail['msg'].removeprefix('Value error, ')}" for detail in error.errors()]
+        raise InvalidInput("; ".join(problems), hint="`lading bench --help` says what it takes") from error
+    lengths.parse(workload.scenario)
+    return workload
+
+
+def _levels(levels: str | None, rates: str | None) -> dict[str, list[Any]] | None:
+    if levels is not None and rates is not None:
+        raise InvalidInput("--levels and --rates exclude each other", hint="run `lading bench` once with each")
+    if levels is not None:
+        return {"concurrency": _numbers("--levels", levels, int, "whole numbers, such as 1,4,16")}
+    return None if rates is None else {"rate": _numbers("--rates", rates, float, "numbers, such as 0.5,2")}
+
+
+def _numbers(option: str, text: str, kind: Callable[[str], Number], what: str) -> list[Number]:
+    try:
+        return [kind(part) for part in text.split(",")]
+    except ValueError:
+        raise InvalidInput(f"{option} {text!r} is no list of numbers", hint=f"write {what}") from None
+
+
+def _headers(api_key_env: str | None) -> dict[str, str]:
+    key = os.environ.get(api_key_env or API_KEY_VARIABLE, "").strip()
+    if api_key_env is not None and not key:
+        raise InvalidInput(f"the environment variable {api_key_env} is not set", hint=f"export {api_key_env}=…")
+    return {"Authorization": f"Bearer {key}"} if key else {}
+
+
+def _default_folder(base_url: str) -> Path:
+    where = urlsplit(base_url)
+    return Path(f"bench-{where.hostname}-{where.port or where.scheme}-{datetime.now().astimezone():%Y%m%d-%H%M%S}")
