@@ -101,6 +101,11 @@ def store() -> "Store":
     return SqlStore.at(home())
 
 
+def existing_store() -> "Store | None":
+    """The store of studies, where there is one already: reading must not create it."""
+    return store() if (home() / "studies.db").exists() else None
+
+
 def _load(group: str, name: str, word: str) -> Any:
     points: dict[str, EntryPoint] = {point.name: point for point in entry_points(group=f"lading.{group}")}
     if name not in points:

@@ -15,8 +15,8 @@ from lading.spec import documents
 from lading.spec.base import dump
 from lading.spec.study import Study
 from lading.testing.fakes import FakeBackend, FakeEngine, FakeLoad, Life, ListSearch, MemoryStore
-from lading.tuning.estimate import Estimate
 from lading.tuning import trial as trials
+from lading.tuning.estimate import Estimate
 from lading.tuning.trial import Trial
 
 STUDY = """

@@ -3,11 +3,11 @@
 import asyncio
 
 import pytest
+from tests.tune.conftest import by_width, study_of
 
 from lading.errors import Cancelled, MeasurementError, PortInUse, ServerDied, ServerSilent, StudyError, TeardownFailed
 from lading.testing.fakes import NEVER, Life
 from lading.tuning.trial import Completed, Failed, Infeasible, Proposed
-from tests.tune.conftest import by_width, study_of
 
 FAST = Life(rate_otherwise=200)
 
@@ -214,7 +214,7 @@ def test_the_outcome_is_committed_before_the_teardown(bench):
 
 def test_a_teardown_that_fails_stops_the_study(bench):
     bench.script = by_width(w1=Life(remove_error=TeardownFailed("pid 7 is still there")))
-    with pytest.raises(TeardownFailed, match="the study stops.*pid 7 is still there"):
+    with pytest.raises(TeardownFailed, match=r"the study stops.*pid 7 is still there"):
         bench.run()
     assert isinstance(bench.history[1].outcome, Completed)
     assert len(bench.backend.started) == 2
@@ -288,17 +288,15 @@ def test_no_significant_gain_is_an_answer(bench):
 def test_a_comparison_that_was_cut_off_goes_on(bench):
     bench.study = study_of(search={"trials": 10, "confirm": 3})
     bench.script = by_width(w8=FAST)
-    seen = []
 
     async def interrupt(task):
-        while len(bench.backend.started) < 7:
+        while len(bench.backend.started) < 7:  # noqa: ASYNC110
             await asyncio.sleep(0.1)
         task.cancel()
 
     with pytest.raises(asyncio.CancelledError):
         bench.run(during=interrupt)
     answer = bench.run()
-    del seen
     lives = [trial for trial in bench.history if trial.role == "confirm"]
     assert len(lives) == 6
     assert answer.winner.gain.pairs == 3

@@ -121,6 +121,11 @@ def opening(latest: StudyRun | None, study: Study, environment: Mapping[str, obj
     return Opening(latest=latest, differences=changes.between(before, after))
 
 
+def identity(study: Study) -> tuple[object, ...]:
+    """What decides how long a trial takes: engine, model and workload."""
+    return study.engine.name, study.model.ref, study.workload
+
+
 def open_run(
     store: Store, found: Opening, study: Study, *, document: str, environment: Mapping[str, object]
 ) -> StudyRun:

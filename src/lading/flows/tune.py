@@ -5,15 +5,17 @@ twenty trials to one that had ended.
 """
 
 import asyncio
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Sequence
 from typing import TypeVar
 
 from lading import events
 from lading.errors import Cancelled, StudyError
 from lading.flows import trial as lives
 from lading.flows.study import Setup
+from lading.spec.study import Study
 from lading.tuning import agenda, contest, estimate
 from lading.tuning import result as results
+from lading.tuning.estimate import Estimate
 from lading.tuning.result import StudyResult
 from lading.tuning.trial import Ended, Fact, Infeasible, Outcome, Params, Proposed, Role, Trial
 
@@ -36,7 +38,7 @@ async def tune(setup: Setup) -> StudyResult:
     """
     setup.store.uncancel(setup.run.id)
     await _clear(setup)
-    plan(setup)
+    setup.emit(_plan(setup))
     await _until_cancelled(setup, _work(setup))
     answer = results.result(setup.study, setup.history())
     setup.store.end(setup.run.id, setup.now())
@@ -45,24 +47,28 @@ async def tune(setup: Setup) -> StudyResult:
     return answer
 
 
-def plan(setup: Setup) -> events.StudyPlanned:
-    """Tell what is about to happen: trials, comparisons, server starts, and how long. Starts nothing."""
-    history = setup.history()
-    searching, comparing = _starts_left(setup, history)
-    told, search, deadlines = _estimate(setup, history), setup.study.search, setup.study.deadlines
-    planned = events.StudyPlanned(
-        name=setup.study.name,
-        run=setup.run.run,
+def planned(
+    study: Study, run: int, history: Sequence[Trial], *, space_size: int | None, before: Estimate
+) -> events.StudyPlanned:
+    """What is about to happen: trials, comparisons, server starts, and how long. *before*: the estimate without history."""
+    searching, comparing = _starts_left(study, history, space_size)
+    told = estimate.measured(history, "this run") or before
+    return events.StudyPlanned(
+        name=study.name,
+        run=run,
         trials=searching,
         confirmations=comparing,
         server_starts=searching + comparing,
         seconds_estimated=told.of(searching + comparing),
         estimated_from=told.origin,
-        seconds_at_most=estimate.at_most_s(search, deadlines, (searching, comparing)),
+        seconds_at_most=estimate.at_most_s(study.search, study.deadlines, (searching, comparing)),
         resumed_trials=sum(not agenda.is_open(trial) for trial in history),
     )
-    setup.emit(planned)
-    return planned
+
+
+def _plan(setup: Setup) -> events.StudyPlanned:
+    history = setup.history()
+    return planned(setup.study, setup.run.run, history, space_size=setup.space_size, before=setup.estimate)
 
 
 async def _clear(setup: Setup) -> None:
@@ -171,7 +177,7 @@ def _tell(setup: Setup, ended: Trial) -> None:
             reason=getattr(trial.outcome, "reason", None),
             best_number=leader[0].number if leader else None,
             best_value=leader[1].value if leader else None,
-            eta_s=_estimate(setup, history).of(sum(_starts_left(setup, history))),
+            eta_s=_plan(setup).seconds_estimated,
         )
     )
 
@@ -188,10 +194,6 @@ def _check_infrastructure(setup: Setup, outcome: Outcome) -> None:
     )
 
 
-def _estimate(setup: Setup, history: tuple[Trial, ...]) -> estimate.Estimate:
-    return estimate.measured(history, "this run") or setup.estimate
-
-
-def _starts_left(setup: Setup, history: tuple[Trial, ...]) -> tuple[int, int]:
+def _starts_left(study: Study, history: Sequence[Trial], space_size: int | None) -> tuple[int, int]:
     defaults_failed = bool(history) and not agenda.is_open(history[0]) and not agenda.is_measured(history[0])
-    return agenda.starts_left(history, setup.study.search, space_size=setup.space_size, confirms=not defaults_failed)
+    return agenda.starts_left(history, study.search, space_size=space_size, confirms=not defaults_failed)

@@ -5,7 +5,7 @@ an unknown one.
 """
 
 import difflib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -61,6 +61,17 @@ def parse(text: str, kind: type[Document], *, name: str = "<text>") -> Document:
             _problem(name, tree, kind, detail) for detail in error.errors(include_url=False, include_context=True)
         ]
         raise InvalidDocument(f"{name} is not a valid {kind.__name__}", problems=problems) from error
+
+
+def refusal(
+    text: str, kind: type[BaseModel], problems: Sequence[tuple[Location, str]], *, name: str = "<text>"
+) -> InvalidDocument:
+    """The error for problems found beyond the types of a document: each (location, sentence) gets its line in *text*."""
+    tree = YAML(typ="rt", pure=True).load(text)
+    told = [
+        f"{name}:{line_of(tree, where) or 1}: {'.'.join(map(str, where))}: {sentence}" for where, sentence in problems
+    ]
+    return InvalidDocument(f"{name} is not a valid {kind.__name__}", problems=told)
 
 
 def line_of(tree: Any, location: Location) -> int | None:

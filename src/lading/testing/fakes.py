@@ -265,10 +265,14 @@ class FakeLoad:
             return LevelLost(level=level, reason=life.lost[level.value])
         header, rows = _records(life, level, workload.requests)
         await asyncio.sleep(header.duration_s)
-        directory.mkdir(parents=True, exist_ok=True)
         file = directory / f"{level.kind}-{level.value:g}.jsonl"
-        file.write_text("".join(records.render(header, rows)), encoding="utf-8")
+        _write(file, "".join(records.render(header, rows)))
         return LevelDone(level=level, summary=summary.summarize(header, rows), record_file=file)
+
+
+def _write(file: Path, text: str) -> None:
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text(text, encoding="utf-8")
 
 
 def _records(life: Life, level: Level, requests: int, tokens: int = 10) -> tuple[RecordHeader, list[RequestRecord]]:

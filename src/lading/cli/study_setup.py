@@ -1,0 +1,228 @@
+"""From a study's file to what `lading.flows.tune` takes. Everything is checked before anything is created or started.
+
+Problems of the document are collected and shown together, each with its file, line and key.
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar
+
+from lading import wiring
+from lading.engines.base import Engine
+from lading.errors import InvalidDocument, InvalidInput, LadingError, Missing
+from lading.events import Emit
+from lading.flows import study as studies
+from lading.flows.study import Setup
+from lading.hardware import environment, host
+from lading.measure import lengths
+from lading.measure.summary import PERCENTILES
+from lading.ports import Backend, Search, ServeRequest, Store, StudyRun
+from lading.spec import documents, units
+from lading.spec import ref as refs
+from lading.spec.documents import Location
+from lading.spec.study import Study
+from lading.tuning import estimate, feasible, score, space
+from lading.tuning import search as searches
+from lading.tuning import trial as trials
+from lading.tuning.estimate import Estimate
+from lading.tuning.feasible import Facts
+from lading.tuning.space import Space
+from lading.volume import servable
+from lading.volume.servable import Servable
+
+Problem = tuple[Location, str]
+Result = TypeVar("Result")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Prepared:
+    """A study that can be run here, and how."""
+
+    path: Path
+    text: str
+    study: Study
+    model: Servable
+    model_path: str
+    engine: Engine
+    backend: Backend
+    space: Space
+    search: Search
+    facts: Facts
+    program: str
+    argv: tuple[str, ...]
+    """The defaults' command line."""
+
+    @property
+    def served_name(self) -> str:
+        """What clients ask for."""
+        return self.study.model.served_name or self.model.name
+
+    def environment(self) -> dict[str, object]:
+        """What the run ran on: model, program, versions, hardware."""
+        manifest = self.model.manifest
+        version = manifest.version if manifest is not None else None
+        model = {"path": str(self.model.path), "format": self.model.format, "version": version}
+        return {**environment.environment(), "model": model, "program": self.program, "engine": self.engine.version}
+
+    def guess(self) -> Estimate:
+        """How long a trial takes as far as the workload alone tells."""
+        prompt, answer = _mean_lengths(self.study.workload.scenario)
+        return estimate.guess(self.study.workload, prompt, answer)
+
+    def setup(self, store: Store, run: StudyRun, *, lease: str, emit: Emit) -> Setup:
+        """All that `tune` needs."""
+        return Setup(
+            study=self.study,
+            run=run,
+            model=self.model_path,
+            served_name=self.served_name,
+            defaults=self.space.fixed,
+            engine=self.engine,
+            backend=self.backend,
+            load=wiring.load_generator(),
+            store=store,
+            search=self.search,
+            estimate=past(store, self.study) or self.guess(),
+            directory=run_directory(run.id),
+            lease=lease,
+            space_size=self.space.size,
+            check=lambda params: feasible.check(self.engine, params, self.facts),
+            emit=emit,
+        )
+
+
+def run_directory(run_id: str) -> Path:
+    """The folder of a run: raw records and server logs."""
+    return wiring.home() / "studies" / run_id
+
+
+def past(store: Store, study: Study) -> Estimate | None:
+    """What a trial took in the newest run with the same engine, model and workload; None without one."""
+    mine = studies.identity(study)
+    for run in reversed(store.runs()):
+        if studies.identity(Study.model_validate(run.spec)) == mine:
+            found = estimate.measured(trials.fold(store.facts(run.id)), "past runs")
+            if found is not None:
+                return found
+    return None
+
+
+def prepare(path: Path) -> Prepared:
+    """The study in *path*, checked against this machine. Creates nothing, starts nothing.
+
+    Raises:
+        InvalidDocument: Problems of the document, all at once, each with its line.
+        MissingProgram, MissingExtra: This machine cannot run the engine, or the search.
+    """
+    study = documents.load(path, Study)
+    text = path.read_text(encoding="utf-8")
+    problems = list(_lone_problems(study))
+    engine = _try(problems, ("engine", "name"), lambda: wiring.engine(study.engine.name))
+    backend = _try(problems, ("backend", "kind"), lambda: wiring.backend(study.backend))
+    model = _try(problems, ("model", "ref"), lambda: servable.servable(refs.parse(study.model.ref)))
+    if engine is not None:
+        problems += [(problem.location, problem.message) for problem in space.problems(study, engine)]
+    if problems or engine is None or backend is None or model is None:
+        raise _refused(path, text, problems)
+    return _joined(path, text, study, engine=engine, backend=backend, model=model)
+
+
+def _joined(path: Path, text: str, study: Study, *, engine: Engine, backend: Backend, model: Servable) -> Prepared:
+    """What can only be checked with all parts at hand."""
+    problems: list[Problem] = []
+    found = space.of(study, engine)
+    facts = Facts(
+        model=model.facts,
+        hardware=host.facts(),
+        longest_request_tokens=lengths.parse(study.workload.scenario).longest,
+    )
+    model_path = _try(problems, ("model", "ref"), lambda: str(servable.path_for(model, engine.name)))
+    search = _try(
+        problems, ("search", "method"), lambda: searches.make(study.search.method, found, study.search.trials)
+    )
+    _try(problems, ("space",), lambda: feasible.require_feasible(found, facts))
+    if problems or model_path is None or search is None:
+        raise _refused(path, text, problems)
+    request = ServeRequest(
+        name="study", model=model_path, served_name=study.model.served_name or model.name, engine=engine,
+        params=found.fixed, port=study.backend.port,
+    )  # fmt: skip
+    plan = _try(problems, ("engine", "parameters"), lambda: backend.plan(request))
+    if plan is None:
+        raise _refused(path, text, problems)
+    return Prepared(
+        path=path, text=text, study=study, model=model, model_path=model_path, engine=engine, backend=backend,
+        space=found, search=search, facts=facts, program=plan.program, argv=plan.argv,
+    )  # fmt: skip
+
+
+def _lone_problems(study: Study) -> Iterator[Problem]:
+    """What is wrong in the document by itself, beyond its types."""
+    if study.backend.kind == "endpoint":
+        yield ("backend", "kind"), "a server that already runs cannot be restarted with other parameters; use process"
+    try:
+        lengths.parse(study.workload.scenario)
+    except InvalidInput as error:
+        yield ("workload", "scenario"), _sentence(error)
+    yield from _objective_problems(study)
+    yield from _percentile_problems(study)
+    shortest_s = estimate.shortest_s(study.workload)
+    if shortest_s > study.deadlines.measure:
+        needed = units.show_seconds(shortest_s)
+        yield ("deadlines", "measure"), f"the levels alone take {needed} at their own pace; set at least {needed}"
+
+
+def _objective_problems(study: Study) -> Iterator[Problem]:
+    objective, offered = study.objective, study.workload.levels
+    if objective.maximize == "goodput_rps" and study.workload.slo is None:
+        yield ("objective", "maximize"), "goodput_rps needs workload.slo: what makes a request good"
+    levels = offered.concurrency or offered.rate
+    if objective.at != "best" and objective.at not in levels:
+        known = ", ".join(f"{level:g}" for level in levels)
+        yield ("objective", "at"), f"level {objective.at:g} is not among workload.levels ({known})"
+
+
+def _percentile_problems(study: Study) -> Iterator[Problem]:
+    known = ", ".join(f"{percentile:g}" for percentile in PERCENTILES)
+    asked: list[tuple[Location, float]] = []
+    if study.objective.minimize:
+        asked.append((("objective", "percentile"), study.objective.percentile))
+    for index, constraint in enumerate(study.constraints):
+        if constraint.metric != "error_share":
+            asked.append((("constraints", index, "percentile"), constraint.percentile))
+    for location, percentile in asked:
+        if percentile not in PERCENTILES:
+            yield location, f"{percentile:g} is not computed; one of {known}"
+    for sentence in score.unresolvable(study.workload.requests, study.objective, study.constraints):
+        yield ("workload", "requests"), sentence
+
+
+def _try(problems: list[Problem], location: Location, make: Callable[[], Result]) -> Result | None:
+    """What *make* gives; what is wrong with the user's input becomes a problem at *location*."""
+    try:
+        return make()
+    except Missing:  # of this machine, not of the document
+        raise
+    except LadingError as error:
+        problems.append((location, _sentence(error)))
+        return None
+
+
+def _sentence(error: LadingError) -> str:
+    return f"{error.message} ({error.hint})" if error.hint else error.message
+
+
+def _refused(path: Path, text: str, problems: list[Problem]) -> InvalidDocument:
+    return documents.refusal(text, Study, problems, name=str(path))
+
+
+def _mean_lengths(scenario: str) -> tuple[float, float]:
+    """Mean tokens of prompt and answer."""
+    match lengths.parse(scenario):
+        case lengths.Fixed(prompt=prompt, answer=answer):
+            return prompt, answer
+        case lengths.Normal(prompt_mean=prompt, answer_mean=answer):
+            return prompt, answer
+        case lengths.Uniform() as uniform:
+            return (uniform.prompt_low + uniform.prompt_high) / 2, (uniform.answer_low + uniform.answer_high) / 2

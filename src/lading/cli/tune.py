@@ -1,0 +1,148 @@
+"""`lading tune`."""
+
+from pathlib import Path
+from typing import Annotated
+
+from cyclopts import Parameter
+
+from lading import wiring
+from lading.backends.process import ProcessBackend
+from lading.cli import study_setup
+from lading.cli.interrupt import stoppable
+from lading.cli.output import Common, Output
+from lading.cli.study_setup import Prepared
+from lading.cli.tune_view import TuneView, in_words
+from lading.errors import LadingError, StudyError
+from lading.events import Event, Notice, StudyPlanned, TrialEnded
+from lading.flows import study as studies
+from lading.flows import tune as flow
+from lading.flows.study import Opening
+from lading.load import loops
+from lading.ports import Store, StudyRun
+from lading.spec.base import dump
+from lading.store import runlock
+from lading.tuning import trial as trials
+from lading.tuning.result import StudyResult
+
+KEPT = "what was measured is kept"
+
+
+def tune(
+    study: Path,
+    *,
+    dry_run: Annotated[bool, Parameter(negative=())] = False,
+    common: Common | None = None,
+) -> int:
+    """Search for the best configuration of a server for a load.
+
+    The whole study is checked before anything is started; then it says how many servers it will start and how long that
+    takes. Stop it at any moment (Ctrl-C) and run it again: it goes on where it was. A changed budget (search.trials, time,
+    confirm, finalists, deadlines) goes on too; any other change starts a new run, and says what differs.
+
+    Args:
+        study: The study, a YAML file.
+        dry_run: Check it, show the plan and the command line of the defaults, and stop.
+    """
+    prepared = study_setup.prepare(study)
+    view = TuneView(prepared.study)
+    output = Output(common, live=view)
+    if dry_run:
+        _show_plan(output, prepared)
+        return 0
+    answer = loops.run(_tune(prepared, output, view))
+    _show_answer(output, prepared.study.name, answer)
+    return 0 if answer.winner is not None else LadingError.exit_code
+
+
+async def _tune(prepared: Prepared, output: Output, view: TuneView) -> StudyResult:
+    name = prepared.study.name
+    store = wiring.store()
+    with runlock.only_one(wiring.home(), name), wiring.lease() as lease, view.shown(output.watched):
+        environment = prepared.environment()
+        found = studies.opening(store.latest(name), prepared.study, environment)
+        _tell_differences(output, found)
+        run = studies.open_run(store, found, prepared.study, document=prepared.text, environment=environment)
+        setup = prepared.setup(store, run, lease=lease.id, emit=lambda event: _tell(output, prepared, event))
+        backend = prepared.backend
+        leaving = backend.kill_started if isinstance(backend, ProcessBackend) else lambda: None
+        return await stoppable(flow.tune(setup), kept=KEPT, leaving=leaving)
+
+
+def _show_plan(output: Output, prepared: Prepared) -> None:
+    """What the run would do, from the store as it is; a store that is not there is not made."""
+    store = wiring.existing_store()
+    latest = store.latest(prepared.study.name) if store else None
+    found = studies.opening(latest, prepared.study, prepared.environment())
+    history = trials.fold(store.facts(latest.id)) if store and latest and found.resumes else ()
+    past = study_setup.past(store, prepared.study) if store else None
+    plan = flow.planned(
+        prepared.study,
+        found.run_number,
+        history,
+        space_size=prepared.space.size,
+        before=past or prepared.guess(),
+    )
+    _tell_differences(output, found)
+    document = {
+        "plan": dump(plan),
+        "defaults": {"params": dict(prepared.space.fixed), "program": prepared.program, "argv": list(prepared.argv)},
+        "differences": [str(difference) for difference in found.differences],
+    }
+    argv = " ".join(prepared.argv)
+    output.result(document, f"{in_words(plan)}\ndefaults: {argv}\nnothing was started (--dry-run)")
+
+
+def _tell_differences(output: Output, found: Opening) -> None:
+    """What the document changes against the newest run of its name, key by key, and what follows."""
+    if found.latest is None or not found.differences:
+        return
+    what = (
+        f"only the budget differs: {found.latest.id} goes on"
+        if found.resumes
+        else f"this is another study: run {found.run_number} begins, {found.latest.id} stays"
+    )
+    sentence = "\n".join(
+        [f"{found.latest.name} differs from its last run; {what}", *(f"  {d}" for d in found.differences)]
+    )
+    if output.json:
+        output.event(Notice(message=sentence))
+    output.say(sentence)
+
+
+def _tell(output: Output, prepared: Prepared, event: Event) -> None:
+    """Events for programs and the live view; what must not be missed also for those who only read lines."""
+    match event:
+        case StudyPlanned():
+            output.say(in_words(event))
+        case TrialEnded() if not output.watched:
+            output.say(TuneView.line(prepared.study, event))
+        case _:
+            pass
+    output.event(event)
+
+
+def _show_answer(output: Output, name: str, answer: StudyResult) -> None:
+    lines = [answer.verdict]
+    if answer.winner is not None and answer.winner.changed:
+        lines += [f"  {key}: {value}" for key, value in answer.winner.changed.items()]
+    counted = ", ".join(f"{count} {word}" for word, count in answer.outcomes.items())
+    lines.append(f"{answer.server_starts} server starts: {counted}")
+    lines += [f"failed: {one.name} ({one.kind}) × {one.count}" for one in answer.failures]
+    output.result(answer, "\n".join(lines))
+    output.next(f"lading report {name}")
+
+
+def run_named(store: Store | None, name: str, number: int | None = None) -> tuple[Store, StudyRun]:
+    """The store, and the newest run of study *name* or its run *number*.
+
+    Raises:
+        StudyError: There is none; the hint names those there are.
+    """
+    run = store.latest(name, number) if store else None
+    if store is None or run is None:
+        known = sorted({run.name for run in store.runs()}) if store else []
+        word = f"run {number} of study {name}" if number is not None else f"study called {name}"
+        raise StudyError(
+            f"there is no {word}", hint=f"known: {', '.join(known)}" if known else "`lading tune STUDY.yaml` makes one"
+        )
+    return store, run
