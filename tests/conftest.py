@@ -6,9 +6,9 @@ import sys
 
 import pytest
 from hypothesis import HealthCheck, settings
+from tests.testbed.fixtures import minio, minio_environment  # noqa: F401 - fixtures
 
 from lading.testing import tiny_llama
-from tests.testbed.fixtures import minio, minio_environment  # noqa: F401 - fixtures
 
 # The same examples on every run, and no clock: machines are noisy. LADING_SOAK looks for new ones, and longer.
 settings.register_profile(

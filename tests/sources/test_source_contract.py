@@ -1,10 +1,10 @@
 """Every source keeps the contract: a folder, a web server with and without what servers may lack, a real MinIO."""
 
 import pytest
+from tests.sources.origins import BucketOrigin, FolderOrigin, WebOrigin
 
 from lading.testing import web
 from lading.testing.sources import SourceContract
-from tests.sources.origins import BucketOrigin, FolderOrigin, WebOrigin
 
 
 class TestFolder(SourceContract):

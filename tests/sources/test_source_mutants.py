@@ -3,15 +3,16 @@
 import dataclasses
 import os
 import threading
+from pathlib import Path
 
 import pytest
+from tests.sources.origins import FolderOrigin
 
 from lading.errors import SourceError, SourceMissing
 from lading.sources.local import LocalSource
 from lading.spec.ref import LocalRef
 from lading.testing.sources import SourceContract
 from lading.weights.listing import listing
-from tests.sources.origins import FolderOrigin
 
 
 class ForgetsEmptyFiles(LocalSource):
@@ -81,14 +82,14 @@ class OneFileForAllThreads(LocalSource):
 
 class ReadsWhatIsThere(LocalSource):
     def read_into(self, entry, offset, buffer):
-        with open(entry.key, "rb") as file:
+        with Path(entry.key).open("rb") as file:
             file.seek(offset)
             return file.readinto(buffer)
 
 
 class GoneIsEmpty(LocalSource):
     def read_into(self, entry, offset, buffer):
-        return super().read_into(entry, offset, buffer) if os.path.exists(entry.key) else 0
+        return super().read_into(entry, offset, buffer) if Path(entry.key).exists() else 0
 
 
 class MissingIsEmpty(LocalSource):

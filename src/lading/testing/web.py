@@ -48,7 +48,15 @@ class Lie:
     claimed_bytes: int
 
 
-Fault = Cut | Stall | Status | Lie
+@dataclass(frozen=True, slots=True)
+class Swap:
+    """The connection ends after so many bytes, and the file is another one from then on."""
+
+    after_bytes: int
+    data: bytes
+
+
+Fault = Cut | Stall | Status | Lie | Swap
 
 
 @dataclass(slots=True)
@@ -194,7 +202,7 @@ class _Handler(BaseHTTPRequestHandler):
             self._body(web, path, memoryview(data)[start:], fault)
 
     def _body(self, web: Web, path: str, data: memoryview, fault: Fault | None) -> None:
-        stop = fault.after_bytes if isinstance(fault, Cut | Stall) else len(data)
+        stop = fault.after_bytes if isinstance(fault, Cut | Stall | Swap) else len(data)
         for offset in range(0, min(stop, len(data)), CHUNK_BYTES):
             time.sleep(web.slow)
             piece = data[offset : min(offset + CHUNK_BYTES, stop)]
@@ -204,10 +212,12 @@ class _Handler(BaseHTTPRequestHandler):
             if web.chunked:
                 self.wfile.write(b"\r\n")
             web.count(path, len(piece))
+        if isinstance(fault, Swap):
+            web.files[path] = fault.data
         if isinstance(fault, Stall):
             self.wfile.flush()
             time.sleep(fault.seconds)
-        if isinstance(fault, Cut | Stall | Lie):
+        if isinstance(fault, Cut | Stall | Lie | Swap):
             self.close_connection = True
         elif web.chunked:
             self.wfile.write(b"0\r\n\r\n")
