@@ -49,17 +49,28 @@ def table(columns: Sequence[str | tuple[str, bool]], rows: Iterable[Row], *, nam
     """A table that scrolls by itself, sorts by its heads and copies as TSV. A column is its name, or (name, right-aligned)."""
     heads = [(column, False) if isinstance(column, str) else column for column in columns]
     made = [
-        tag("th", tag("button", text(head), type="button") if sorts else text(head), scope="col", class_="number" if right else None)
+        tag(
+            "th",
+            tag("button", text(head), type="button") if sorts else text(head),
+            scope="col",
+            class_="number" if right else None,
+        )
         for head, right in heads
     ]
     body = [_row(row) for row in rows]
-    inner = tag("table", tag("thead", tag("tr", *made)), tag("tbody", *body), id=name, class_="sorts" if sorts else None)
-    return copier(name, "copy as TSV") + tag("div", inner, class_="scroll", tabindex="0", role="region", aria_label=f"table {name}")
+    inner = tag(
+        "table", tag("thead", tag("tr", *made)), tag("tbody", *body), id=name, class_="sorts" if sorts else None
+    )
+    return tag("div", inner, class_="scroll", tabindex="0", role="region", aria_label=f"table {name}") + copier(
+        name, "copy as TSV"
+    )
 
 
 def copier(target: str, words: str) -> str:
     """A button that copies the element *target*; hidden until the script runs."""
-    return tag("div", tag("button", text(words), type="button", class_="copy", data_from=target, hidden=True), class_="tools")
+    return tag(
+        "div", tag("button", text(words), type="button", class_="copy", data_from=target, hidden=True), class_="tools"
+    )
 
 
 def _row(row: Row) -> str:
@@ -85,11 +96,11 @@ def figure(*markup: str, caption: str = "") -> str:
 
 def facts(pairs: Iterable[tuple[str, str]]) -> str:
     """A line of facts: name, value."""
-    return tag("dl", *(tag("div", tag("dt", text(name)), tag("dd", text(value))) for name, value in pairs), class_="facts")
+    return tag(
+        "dl", *(tag("div", tag("dt", text(name)), tag("dd", text(value))) for name, value in pairs), class_="facts"
+    )
 
 
 def details(summary: str, *inside: str, name: str | None = None, class_: str = "") -> str:
     """Something to open; *summary* is markup."""
     return tag("details", tag("summary", summary), tag("div", *inside, class_="inside"), id=name, class_=class_ or None)
-
-

@@ -60,6 +60,11 @@ def label(text: str) -> str:
     return f"{before} {NAMES.get(metric, metric)}".strip()
 
 
+def title(text: str, shown: Unit) -> str:
+    """An axis's title: the metric with its unit, which rates have in their name."""
+    return f"{label(text)}, {shown.name}" if shown.name in {"s", "ms"} else label(text)
+
+
 def unit(text: str, values: Iterable[float] = ()) -> Unit:
     """The unit for *values* of a metric."""
     name = UNITS.get(metric_of(text), "")

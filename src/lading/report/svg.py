@@ -198,7 +198,7 @@ def _plain(value: object) -> str:
 
 def _step(span: float, most: int) -> float:
     raw = span / max(1, most)
-    power = 10 ** math.floor(math.log10(raw))
+    power = 10.0 ** math.floor(math.log10(raw))
     return next(factor * power for factor in (1, 2, 2.5, 5, 10) if factor * power >= raw * 0.999)
 
 
