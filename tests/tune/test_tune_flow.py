@@ -199,6 +199,16 @@ def test_a_client_limited_trial_is_complete_and_unranked(bench):
     assert answer.outcomes == {"completed": 3, "unranked": 1}
 
 
+def test_defaults_that_only_the_client_limited_are_compared_all_the_same(bench):
+    bench.study = study_of(search={"trials": 10, "confirm": 3})
+    bench.script = lambda params, before: Life(
+        limited=not params.get("width") and before == 0, rate_otherwise=200 if params.get("width") == 8 else 100
+    )
+    answer = bench.run()
+    assert answer.default.number == 0
+    assert answer.winner.gain.percent == pytest.approx(100)
+
+
 def test_the_outcome_is_committed_before_the_teardown(bench):
     at_teardown = []
 

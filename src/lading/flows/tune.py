@@ -143,11 +143,12 @@ def _next_params(setup: Setup, history: tuple[Trial, ...], used_s: float) -> Par
 
 def _comparison(setup: Setup, history: tuple[Trial, ...]) -> tuple[Proposed, ...]:
     """The server lives that compare the best with the defaults; none when the defaults have no score."""
-    default, others = contest.contest(setup.study, history)
+    default = contest.comparable_default(setup.study, history)
     if default is None:
         return ()
+    _, others = contest.contest(setup.study, history)
     finalists = [trial for trial, _ in others[: setup.study.search.finalists]]
-    return agenda.confirmations(history, default[0], finalists, setup.study.search)
+    return agenda.confirmations(history, default, finalists, setup.study.search)
 
 
 def _refused(setup: Setup, trial: Trial) -> bool:

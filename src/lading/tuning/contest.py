@@ -29,13 +29,25 @@ def ranking(study: Study, history: Sequence[Trial]) -> tuple[Scored, ...]:
 
 
 def contest(study: Study, history: Sequence[Trial]) -> tuple[Scored | None, tuple[Scored, ...]]:
-    """(The defaults, the others best first). The defaults' parameters under another number are not another set."""
+    """(The defaults, the others best first). The defaults' parameters under another number are not another set.
+
+    Where trial 0 was measured while the client was the limit, the defaults' first comparison that was not stands for it.
+    """
     ranked = ranking(study, history)
-    default = next((one for one in ranked if one[0].role == "default"), None)
-    others = [one for one in ranked if one[0].role != "default"]
-    if default is not None:
-        others = [one for one in others if not same_params(one[0].params, default[0].params)]
-    return default, tuple(others)
+    first = comparable_default(study, history)
+    if first is None:
+        return None, tuple(one for one in ranked if one[0].role != "default")
+    lives = [trial for trial in history if trial.role != "search" and same_params(trial.params, first.params)]
+    default = next(((life, score) for life in lives if (score := scored(study, life))), None)
+    return default, tuple(one for one in ranked if not same_params(one[0].params, first.params))
+
+
+def comparable_default(study: Study, history: Sequence[Trial]) -> Trial | None:
+    """Trial 0, when others can be compared with it: it has a score, or only the client stood in its way."""
+    first = next((trial for trial in history if trial.role == "default"), None)
+    if first is None or not agenda.is_measured(first):
+        return None
+    return first if first.client_limited or scored(study, first) else None
 
 
 def observations(study: Study, history: Sequence[Trial]) -> tuple[Observation, ...]:

@@ -76,16 +76,21 @@ def _candidate(study: Study, history: Sequence[Trial], one: Scored) -> Candidate
     found = _gain(study, history, lives)
     first = next((other.params for other in history if other.role == "default"), {})
     return Candidate(
-        number=trial.number,
+        number=_first_number(history, trial),
         params=trial.params,
         changed={name: value for name, value in trial.params.items() if name not in first or first[name] != value},
         level=score.level,
         value=_geometric_mean(values) if values else score.value,
         beside=_beside(trial, score.level),
         confirmations=tuple(life.number for life in lives if agenda.is_measured(life)),
-        gain=_stated(found) if isinstance(found, Gain) else None,
-        no_gain=found.reason if isinstance(found, NoGain) and trial.role != "default" else "",
+        gain=_stated(found) if isinstance(found, Gain) and trial.role == "search" else None,
+        no_gain=found.reason if isinstance(found, NoGain) and trial.role == "search" else "",
     )
+
+
+def _first_number(history: Sequence[Trial], trial: Trial) -> int:
+    """The first trial with the same parameters."""
+    return next((other.number for other in history if same_params(other.params, trial.params)), trial.number)
 
 
 def _gain(study: Study, history: Sequence[Trial], lives: Sequence[Trial]) -> Gain | NoGain:
