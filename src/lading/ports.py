@@ -8,8 +8,9 @@
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
+from io import BufferedReader
 from pathlib import Path
-from typing import BinaryIO, Literal, Protocol, runtime_checkable
+from typing import Literal, Protocol, runtime_checkable
 
 from lading.engines.base import Engine, Value
 from lading.events import Emit, Event
@@ -150,8 +151,12 @@ class Volume(Protocol):
     def use(self, model: str, version: str) -> None:
         """Switch `current` atomically; logged in ``.lading/history.jsonl``."""
 
-    def open_file(self, manifest: Manifest, path: str) -> BinaryIO:
-        """A file of a published version, for reading."""
+    def open_file(self, manifest: Manifest, path: str) -> BufferedReader:
+        """A file of a published version, for reading.
+
+        Raises:
+            OSError: It is not there, no plain file, or cannot be read.
+        """
 
     def extra_files(self, manifest: Manifest) -> tuple[str, ...]:
         """Paths in the version's directory that its manifest does not have."""

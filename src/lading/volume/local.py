@@ -9,8 +9,8 @@ import os
 import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
+from io import BufferedReader
 from pathlib import Path, PurePosixPath
-from typing import BinaryIO
 
 from pydantic import ValidationError
 
@@ -103,7 +103,7 @@ class LocalVolume:
             return None
         return version
 
-    def open_file(self, manifest: Manifest, path: str) -> BinaryIO:
+    def open_file(self, manifest: Manifest, path: str) -> BufferedReader:
         """A file of a published version; OSError when it is none, or cannot be read."""
         place = self.directory(manifest) / names.check(path)
         descriptor = os.open(place, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)  # a planted pipe must not block

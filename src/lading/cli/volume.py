@@ -1,0 +1,375 @@
+"""`lading ls`, `show`, `verify`, `use`, `rm`, `prune`: what is on a volume."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Annotated, Any
+
+from cyclopts import Parameter
+from cyclopts.validators import Number
+
+from lading.cli.interrupt import stoppable
+from lading.cli.output import Common, Output
+from lading.errors import InvalidInput, InvalidReference, VerificationFailed
+from lading.events import Event, FileBad, Verified, VerifyProgress
+from lading.ports import Leftover, Volume
+from lading.spec import ref as refs
+from lading.spec import units
+from lading.spec.base import dump
+from lading.spec.ref import LocalRef
+from lading.volume import find
+from lading.volume.find import Found
+from lading.weights.manifest import Manifest
+
+
+def ls(volume: str = ".", *, common: Common | None = None) -> None:
+    """List the models and versions on a volume.
+
+    Args:
+        volume: A volume, or a model on it.
+    """
+    output = Output(common)
+    found = _found(volume)
+    listed = _selected(found)
+    current = {model: found.volume.current(model) for model in {manifest.model for manifest in listed}}
+    if output.json:
+        for manifest in listed:
+            output.result(_brief(manifest, current[manifest.model] == manifest.version))
+        return
+    if not listed:
+        output.say(f"nothing is published on {found.volume.root}")
+        output.next(f"lading pull SOURCE {volume}")
+        return
+    rows = [
+        (
+            manifest.model,
+            manifest.version,
+            "*" if current[manifest.model] == manifest.version else "",
+            units.show_bytes(manifest.size_bytes),
+            str(len(manifest.files)),
+            manifest.format,
+            manifest.published_at,
+            manifest.source.ref,
+        )
+        for manifest in listed
+    ]
+    columns = ["model", "version", "current", "size", "files", "format", "published", "source"]
+    output.table(columns, rows, right=["size", "files"])
+
+
+def show(
+    ref: str, *, sha256sums: Annotated[bool, Parameter(negative=())] = False, common: Common | None = None
+) -> None:
+    """Show the manifest of a model.
+
+    Args:
+        ref: A model on a volume, such as ./volume/tiny or ./volume/tiny@v1; the current version by default.
+        sha256sums: Print the input of `sha256sum -c`, to be run in the version's directory.
+    """
+    output = Output(common)
+    found = _found(ref)
+    manifest = found.volume.manifest(_model(found, ref), found.version)
+    if sha256sums:
+        print(manifest.sha256sums(), end="")
+        return
+    directory = found.volume.directory(manifest)
+    current = found.volume.current(manifest.model) == manifest.version
+    document = {**dump(manifest), "directory": str(directory), "digest": manifest.digest, "current": current}
+    if output.json:
+        output.result(document)
+        return
+    output.result(document, _described(manifest, document))
+    rows = [(file.path, units.show_bytes(file.size_bytes), file.sha256) for file in manifest.files]
+    output.table(["file", "size", "sha256"], rows, right=["size"])
+
+
+async def verify(
+    ref: str, *, threads: Annotated[int | None, Parameter(validator=Number(gte=1))] = None, common: Common | None = None
+) -> None:
+    """Hash a model's files again and compare them with its manifest.
+
+    Args:
+        ref: A model on a volume (its current version by default), or a volume: all its versions.
+        threads: How many files are hashed at once; one per core by default.
+    """
+    from lading.flows import verify as flow
+
+    view = VerifyView()
+    output = Output(common, live=view)
+    found = _found(ref)
+    listed = (found.volume.manifest(found.model, found.version),) if found.model else _selected(found)
+    failures: list[VerificationFailed] = []
+
+    def tell(event: Event) -> None:
+        output.event(event)
+        if isinstance(event, FileBad):
+            output.say(f"  {event.path}: {event.problem}{f', {event.detail}' if event.detail else ''}")
+
+    async def work() -> None:
+        for manifest in listed:
+            try:
+                _tell_verified(output, await flow.verify(found.volume, manifest, emit=tell, threads=threads))
+            except VerificationFailed as failure:
+                failures.append(failure)
+
+    try:
+        await stoppable(work(), kept="nothing was changed")
+    finally:
+        view.close()
+    if len(failures) > 1:
+        told = "\n".join(f"  {failure.message}" for failure in failures)
+        raise VerificationFailed(f"{len(failures)} of {len(listed)} versions differ:\n{told}", hint=failures[0].hint)
+    if failures:
+        raise failures[0]
+
+
+def use(ref: str, *, common: Common | None = None) -> None:
+    """Make a version the current one of its model.
+
+    Servers that run are not touched: they see it at their next start, where they were given `current`.
+
+    Args:
+        ref: Model and version, such as ./volume/tiny@v1.
+    """
+    output = Output(common)
+    found = _found(ref)
+    model, version = _model(found, ref), found.version
+    if version is None:
+        raise InvalidReference(f"{ref} names no version", hint=f"lading use {ref}@VERSION; see lading ls {ref}")
+    before = found.volume.current(model)
+    found.volume.use(model, version)
+    said = "is already" if before == version else "is now"
+    was = f", before: {before}" if before not in {None, version} else ""
+    document = {"model": model, "version": version, "before": before}
+    output.result(document, f"{model}@{version} {said} the current version{was}")
+
+
+def rm(
+    ref: str,
+    *,
+    yes: Annotated[bool, Parameter(name=["--yes", "-y"], negative=())] = False,
+    dry_run: Annotated[bool, Parameter(negative=())] = False,
+    common: Common | None = None,
+) -> None:
+    """Remove a version, or a whole model, from a volume.
+
+    Args:
+        ref: A version, such as ./volume/tiny@v1, or a model: all its versions.
+        yes: Do not ask.
+        dry_run: Print what would be removed.
+    """
+    output = Output(common)
+    found = _found(ref)
+    model = _model(found, ref)
+    removal = _removal(found, model)
+    _carry_out(output, removal, dry_run=dry_run, yes=yes, volume=found.volume)
+
+
+def prune(
+    volume: str = ".",
+    *,
+    keep: Annotated[int, Parameter(validator=Number(gte=1))] = 3,
+    yes: Annotated[bool, Parameter(name=["--yes", "-y"], negative=())] = False,
+    dry_run: Annotated[bool, Parameter(negative=())] = False,
+    common: Common | None = None,
+) -> None:
+    """Remove old versions and what interrupted pulls left.
+
+    A current version is never removed. An interrupted pull that nobody runs now loses its progress.
+
+    Args:
+        volume: A volume, or a model on it.
+        keep: How many of the newest versions of each model stay.
+        yes: Do not ask.
+        dry_run: Print what would be removed.
+    """
+    output = Output(common)
+    found = _found(volume)
+    if found.version:
+        raise InvalidInput(f"{volume} names one version", hint=f"lading rm {volume}")
+    leftovers = () if found.model else found.volume.leftovers()
+    removal = Removal(versions=found.volume.prunable(found.model, keep), leftovers=leftovers)
+    _carry_out(output, removal, dry_run=dry_run, yes=yes, volume=found.volume)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Removal:
+    """What is to go: decided, shown, then done."""
+
+    versions: tuple[Manifest, ...] = ()
+    leftovers: tuple[Leftover, ...] = ()
+
+    @property
+    def size_bytes(self) -> int:
+        """What it frees."""
+        return sum(version.size_bytes for version in self.versions) + sum(left.size_bytes for left in self.leftovers)
+
+    def documents(self) -> list[dict[str, Any]]:
+        """One document each, for programs."""
+        left = [
+            {"removed": left.kind, "path": str(left.path), "model": left.model, "version": left.version}
+            | {"size_bytes": left.size_bytes}
+            for left in self.leftovers
+        ]
+        return [_gone(manifest) for manifest in self.versions] + left
+
+    def sentence(self) -> str:
+        """What it is, for people."""
+        parts = [_count(len(self.versions), "version"), _count(len(self.leftovers), "leftover")]
+        return f"{' and '.join(part for part in parts if part)}, {units.show_bytes(self.size_bytes)}"
+
+
+def _removal(found: Found, model: str) -> Removal:
+    """A version of *model*, or all, the current one last: it cannot go while others are left."""
+    if found.version is not None:
+        return Removal(versions=(found.volume.manifest(model, found.version),))
+    versions = [manifest for manifest in found.volume.manifests() if manifest.model == model]
+    if not versions:
+        found.volume.manifest(model)  # raises, with the nearest name
+    current = found.volume.current(model)
+    return Removal(versions=tuple(sorted(versions, key=lambda manifest: manifest.version == current)))
+
+
+def _carry_out(output: Output, removal: Removal, *, dry_run: bool, yes: bool, volume: Volume) -> None:
+    if not removal.versions and not removal.leftovers:
+        output.result({"removed": None}, "nothing to remove")
+        return
+    rows = [
+        (f"{item['model']}@{item['version']}", item["removed"], units.show_bytes(item["size_bytes"]))
+        for item in removal.documents()
+    ]
+    if dry_run:
+        for document in removal.documents():
+            output.result(document | {"dry_run": True}, f"would remove {_line(document)}")
+        return
+    if not yes:
+        for name, kind, size in rows:
+            output.say(f"  {name}  {kind}  {size}")
+    output.confirm(f"Remove {removal.sentence()} from {volume.root}?", yes=yes)
+    for manifest in removal.versions:
+        volume.remove(manifest.model, manifest.version)
+        output.result(_gone(manifest), f"removed {_line(_gone(manifest))}")
+    if removal.leftovers:
+        gone = set(volume.sweep())
+        for left, document in zip(removal.leftovers, removal.documents()[len(removal.versions) :], strict=True):
+            if left.path in gone:
+                output.result(document, f"removed {_line(document)}")
+
+
+def _gone(manifest: Manifest) -> dict[str, Any]:
+    return {
+        "removed": "version",
+        "path": manifest.path,
+        "model": manifest.model,
+        "version": manifest.version,
+        "size_bytes": manifest.size_bytes,
+    }
+
+
+def _line(document: dict[str, Any]) -> str:
+    what = {"staging": " (interrupted pull)", "removal": " (unfinished removal)"}.get(document["removed"], "")
+    return f"{document['model']}@{document['version']}{what}, {units.show_bytes(document['size_bytes'])}"
+
+
+def _count(number: int, word: str) -> str:
+    return f"{number} {word}{'s' if number > 1 else ''}" if number else ""
+
+
+def _found(text: str) -> Found:
+    """The volume that *text* names, with model and version.
+
+    Raises:
+        InvalidReference: It is no folder of this machine.
+    """
+    ref = refs.parse(text)
+    if not isinstance(ref, LocalRef):
+        raise InvalidReference(f"{text} is no folder of this machine", hint="mount the claim and name the folder")
+    return find.find(ref)
+
+
+def _model(found: Found, text: str) -> str:
+    if found.model is None:
+        raise InvalidReference(
+            f"{text} is a volume, not a model on one", hint=f"name a model, see lading ls {found.volume.root}"
+        )
+    return found.model
+
+
+def _selected(found: Found) -> Sequence[Manifest]:
+    """What the reference selects: the volume's versions, a model's, or one."""
+    if found.model is not None and found.version is not None:
+        return (found.volume.manifest(found.model, found.version),)
+    listed = list(found.volume.manifests())
+    if found.model is None:
+        return listed
+    return [manifest for manifest in listed if manifest.model == found.model] or (found.volume.manifest(found.model),)
+
+
+def _brief(manifest: Manifest, current: bool) -> dict[str, Any]:
+    document = dump(manifest)
+    files = document.pop("files")
+    return {**document, "current": current, "files": len(files), "size_bytes": manifest.size_bytes}
+
+
+def _described(manifest: Manifest, document: dict[str, Any]) -> str:
+    current = ", the current version" if document["current"] else ""
+    by = " on ".join(filter(None, [manifest.published_by.user, manifest.published_by.host]))
+    lines = {
+        "directory": document["directory"],
+        "source": f"{manifest.source.ref} at {manifest.source.revision}",
+        "published": f"{manifest.published_at}{f' by {by}' if by else ''}",
+        "digest": manifest.digest,
+    }
+    head = (
+        f"{manifest.model}@{manifest.version}: {manifest.format}, {len(manifest.files)} files, "
+        f"{units.show_bytes(manifest.size_bytes)}{current}"
+    )
+    return "\n".join([head, *(f"  {key:<10} {value}" for key, value in lines.items())])
+
+
+def _tell_verified(output: Output, result: Verified) -> None:
+    if output.json:
+        return  # its event was the last line
+    rate = f" ({units.show_rate(result.size_bytes / result.seconds)})" if result.size_bytes else ""
+    output.result(
+        result,
+        f"{result.model}@{result.version} is what its manifest says: {result.files} files, "
+        f"{units.show_bytes(result.size_bytes)} in {units.show_seconds(result.seconds)}{rate}",
+    )
+
+
+class VerifyView:
+    """Draws a verification for a person who watches."""
+
+    def __init__(self) -> None:
+        self._progress: Any = None
+
+    def __call__(self, event: Event) -> None:
+        """Draw *event*."""
+        match event:
+            case VerifyProgress():
+                self._draw(event)
+            case FileBad():
+                self.close()
+            case _:
+                pass
+
+    def close(self) -> None:
+        """Leave the terminal as it was; idempotent."""
+        if self._progress is not None:
+            self._progress.stop()
+            self._progress = None
+
+    def _draw(self, event: VerifyProgress) -> None:
+        from rich.console import Console
+        from rich.progress import BarColumn, Progress, TextColumn
+
+        if self._progress is None:
+            columns = (TextColumn("hashing"), BarColumn(), TextColumn("{task.fields[state]}"))
+            self._progress = Progress(*columns, console=Console(stderr=True), transient=True)
+            self._progress.start()
+            self._progress.add_task("", total=event.total_bytes, state="")
+        state = (
+            f"{units.show_bytes(event.done_bytes)} of {units.show_bytes(event.total_bytes)}, "
+            f"{units.show_rate(event.rate_bytes_per_s)}"
+        )
+        self._progress.update(self._progress.task_ids[0], completed=event.done_bytes, state=state)
