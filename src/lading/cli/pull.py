@@ -89,6 +89,8 @@ def destination(dest: Reference, model: str | None, version: str | None) -> tupl
     """
     if not isinstance(dest, LocalRef):
         raise InvalidInput(f"{dest} cannot be written to by this version", hint="name a folder, such as ./volume")
+    if Path(dest.path).expanduser().is_file():
+        raise InvalidInput(f"{dest} is a file; a volume is a folder", hint="name a folder, such as ./volume")
     found = find.locate(dest)
     if found is None:
         return Path(dest.path).expanduser(), model, _one("version", version, dest.version)
@@ -110,9 +112,9 @@ def _source(ref: Reference, *, endpoint: str | None, files: Path | None) -> Sour
     """
     scheme = ref.scheme if isinstance(ref, SourceRef) else "file"
     if endpoint is not None and scheme != "s3":
-        raise InvalidInput(f"--endpoint is for s3:// sources; {ref} is none")
+        raise InvalidInput(f"--endpoint is for s3:// sources; {ref} is none", hint="leave it out")
     if files is not None and scheme not in {"http", "https"}:
-        raise InvalidInput(f"--files is for http(s):// sources; {ref} is none")
+        raise InvalidInput(f"--files is for http(s):// sources; {ref} is none", hint="leave it out")
     return wiring.source(ref, endpoint=endpoint, files=files)
 
 

@@ -269,7 +269,7 @@ def check_status(status: int, code: str | None, shown: str) -> None:
     if status in {401, 403, 407} or code in _CREDENTIAL_CODES:
         raise SourceDenied(f"{shown} refused the request ({said})", hint="check the credentials and what they may read")
     if status in {404, 410}:
-        raise SourceMissing(f"{shown} does not exist ({said})")
+        raise SourceMissing(f"{shown} does not exist ({said})", hint="check the address")
     if status in _TRANSIENT:
         raise SourceTransient(f"{shown} answered {said}", hint="the server is busy or failing; try again later")
     raise SourceError(f"{shown} answered {said}")

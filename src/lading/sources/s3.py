@@ -6,6 +6,7 @@ never also ``granite-2/…``. Empty objects are files; keys that end in ``/`` ar
 
 import asyncio
 import os
+import re
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -15,7 +16,15 @@ from typing import Any
 import botocore.session
 from botocore import UNSIGNED
 from botocore.config import Config
-from botocore.exceptions import BotoCoreError, ClientError, HTTPClientError, NoCredentialsError, ProfileNotFound
+from botocore.exceptions import (
+    BotoCoreError,
+    ClientError,
+    HTTPClientError,
+    NoCredentialsError,
+    ProfileNotFound,
+    SSLError,
+)
+from botocore.exceptions import ConnectionError as BotoConnectionError
 
 from lading.errors import (
     InvalidInput,
@@ -49,6 +58,7 @@ class S3Source:
 
     def __init__(self, *, endpoint: str | None = None) -> None:
         self._client = _client(endpoint)
+        self._signed = self._client.meta.config.signature_version is not UNSIGNED
         self._bucket = ""
         self._signing = threading.Lock()
         self._reader = RangeReader(self._get, cafile=os.environ.get("AWS_CA_BUNDLE") or None)
@@ -137,7 +147,12 @@ class S3Source:
             raise self._told(ref, error) from error
         except NoCredentialsError as error:
             raise SourceDenied(f"no credentials for {ref} were found", hint=_CREDENTIALS) from error
-        except HTTPClientError as error:
+        except SSLError as error:
+            raise SourceError(
+                f"the certificate of {self._client.meta.endpoint_url} cannot be trusted",
+                hint="name your CA bundle in AWS_CA_BUNDLE",
+            ) from error
+        except (HTTPClientError, BotoConnectionError) as error:
             raise SourceTransient(
                 f"{self._client.meta.endpoint_url} cannot be reached: {_reason(error)}",
                 hint="is --endpoint right, is the server up?",
@@ -148,10 +163,11 @@ class S3Source:
     def _told(self, ref: SourceRef, error: ClientError) -> SourceError:
         code = str(error.response.get("Error", {}).get("Code", "unknown"))
         status = int(error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
-        if code == "NoSuchBucket" or code in _MISSING:
+        if code in _MISSING:
             return SourceMissing(f"there is no bucket {self._bucket!r} ({code})", hint=self._near_bucket())
         if code in _DENIED or status in {401, 403}:
-            return SourceDenied(f"{ref}: the store refused the credentials ({code})", hint=_CREDENTIALS)
+            what = "refused the credentials" if self._signed else "wants credentials, and none were found"
+            return SourceDenied(f"{ref}: the store {what} ({code})", hint=_CREDENTIALS)
         if status >= 500 or code in {"SlowDown", "RequestTimeout", "ServiceUnavailable"}:
             return SourceTransient(f"{ref}: the store answered {status} {code}", hint="try again later")
         return SourceError(f"{ref}: the store answered {status} {code}")
@@ -219,6 +235,6 @@ def _suggestion(start: str, wanted: str, found: list[str]) -> str | None:
     return "there are: " + ", ".join(f"{start}{name}" for name in found[:5]) + more
 
 
-def _reason(error: HTTPClientError) -> str:
-    cause = error.kwargs.get("error")
-    return type(cause).__name__ if cause is not None else type(error).__name__
+def _reason(error: BotoCoreError) -> str:
+    """Botocore's own kind of fault, as words: ``EndpointConnectionError`` → ``endpoint connection error``."""
+    return re.sub(r"(?<=[a-z])(?=[A-Z])", " ", type(error).__name__).lower()

@@ -1,0 +1,71 @@
+"""A model to pull, a volume to pull it to, and the real command while it runs."""
+
+import hashlib
+import json
+import os
+import random
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from lading.testing import web
+
+SIZES = [2_000_000, 1_500_000, 1_200_000, 900_000, 600_000, 300_000, 40_000, 0]
+MODEL = {f"part-{number}.bin": random.Random(number).randbytes(size) for number, size in enumerate(SIZES)}
+TOTAL = sum(SIZES)
+
+
+@pytest.fixture
+def server():
+    """A web server with the model and its checksum file."""
+    with web.serving({f"model/{path}": data for path, data in MODEL.items()}) as running:
+        running.files["model/SHA256SUMS"] = "".join(
+            f"{hashlib.sha256(data).hexdigest()}  {path}\n" for path, data in MODEL.items()
+        ).encode()
+        yield running
+
+
+@pytest.fixture
+def start(lading_argv, tmp_path):
+    """Start `lading pull …` as a process whose events are read while it runs; killed at the end if it still runs."""
+    processes = []
+
+    def run(*arguments, env=None):
+        process = subprocess.Popen(
+            [*lading_argv, "pull", *map(str, arguments), "--format", "json"],
+            cwd=tmp_path, env={**os.environ, "NO_COLOR": "1", **(env or {})}, text=True,
+            stdout=subprocess.PIPE, stderr=subprocess.PIPE, stdin=subprocess.DEVNULL,
+        )  # fmt: skip
+        processes.append(process)
+        return process
+
+    yield run
+    for process in processes:
+        process.kill()
+        process.wait()
+        process.stdout.close()
+        process.stderr.close()
+
+
+def events_until(process, kind, count):
+    """Events of a running pull, up to the *count*-th of *kind*; all of them when it ends before."""
+    seen = []
+    for line in process.stdout:
+        seen.append(json.loads(line))
+        if sum(event["event"] == kind for event in seen) == count:
+            break
+    return seen
+
+
+def pulled(events):
+    return {event["path"]: event["size_bytes"] for event in events if event["event"] == "file_pulled"}
+
+
+def shown(volume: Path):
+    """What a person sees on a volume: everything but `.lading`."""
+    return sorted(path.name for path in volume.iterdir() if path.name != ".lading") if volume.exists() else []
+
+
+def tree(folder: Path):
+    return {path.relative_to(folder).as_posix() for path in folder.rglob("*")}
