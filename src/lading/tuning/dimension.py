@@ -29,6 +29,11 @@ class Listed:
         """Whether the values are numbers, so that neighbours resemble each other."""
         return all(isinstance(value, int | float) and not isinstance(value, bool) for value in self.values)
 
+    @property
+    def ranked(self) -> tuple[Value, ...]:
+        """The values by size where they are ordered, else as listed."""
+        return tuple(sorted(self.values)) if self.ordered else self.values  # type: ignore[type-var]  # all are numbers
+
     def __iter__(self) -> Iterator[Value]:
         return iter(self.values)
 

@@ -11,23 +11,25 @@ How history is told follows what Optuna 5 does with it (`optuna.samplers._tpe.sa
 """
 
 import math
+import random
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from lading.engines.base import Value
 from lading.tuning.dimension import Dimension, Floats, Integers, Listed, same
 from lading.tuning.observe import Observation
-from lading.tuning.random import RandomSearch, generator, unseen
-from lading.tuning.space import Space, key_of
+from lading.tuning.random import generator, unseen
+from lading.tuning.risk import Risk
+from lading.tuning.space import Key, Space, key_of
 from lading.tuning.trial import Params
 
 if TYPE_CHECKING:
     import optuna
 
-#: Asks in a row that give nothing new before a random unseen point is taken.
-MOST_REPEATS = 20
+#: Asks per proposal before what is missing is taken from risky and then from random points.
+MOST_ASKS = 20
 
 
 class TpeSearch:
@@ -36,34 +38,41 @@ class TpeSearch:
     def __init__(self, space: Space, *, budget: int) -> None:
         self._space = space
         self._start_up = min(10, max(4, budget // 4))
-        self._random = RandomSearch(space)
 
     def propose(
         self, history: Sequence[Observation], pending: Sequence[Params], *, count: int, seed: int
     ) -> tuple[Params, ...]:
-        """Random points until a quarter of the budget (4 to 10) has a score, then what the estimator expects most of."""
+        """Random points until a quarter of the budget (4 to 10) has a score, then what the estimator expects most of.
+
+        Both pass over points that will probably fail (`Risk`) while there are others.
+        """
+        rng = generator(seed, len(history) + len(pending))
+        seen = {key_of(params) for params in (*(observation.params for observation in history), *pending)}
         scored = sum(observation.value is not None for observation in history)
         if scored < self._start_up:
-            return self._random.propose(history, pending, count=count, seed=seed)
+            asks = (self._space.draw(rng) for _ in range(MOST_ASKS + count))
+            return self._choose(asks, history, seen, count, rng)
         with _quiet():
-            return self._ask(history, pending, count, seed)
+            study = _study(self._space, history, pending, seed=rng.getrandbits(32))
+            # an ask stays open in the study, so that the next one keeps away from it
+            asks = (_suggest(self._space, study.ask()) for _ in range(MOST_ASKS + count))
+            return self._choose(asks, history, seen, count, rng)
 
-    def _ask(
-        self, history: Sequence[Observation], pending: Sequence[Params], count: int, seed: int
+    def _choose(
+        self, asks: Iterable[Params], history: Sequence[Observation], seen: set[Key], count: int, rng: random.Random
     ) -> tuple[Params, ...]:
-        rng = generator(seed, len(history) + len(pending))
-        study = _study(self._space, history, pending, seed=rng.getrandbits(32))
-        seen = {key_of(params) for params in (*(observation.params for observation in history), *pending)}
-        found: list[Params] = []
-        repeats = 0
-        while len(found) < count and repeats < MOST_REPEATS:
-            params = _suggest(self._space, study.ask())  # stays open in the study: the next ask keeps away from it
-            if key_of(params) in seen:
-                repeats += 1
-                continue
-            seen.add(key_of(params))
-            found.append(params)
-        return (*found, *unseen(self._space, seen, count=count - len(found), rng=rng))
+        """The first *count* new points of *asks* that are not risky, then risky ones, then random unseen ones."""
+        risk = Risk(self._space, history)
+        good: list[Params] = []
+        risky: list[Params] = []
+        for params in asks if count else ():
+            if key_of(params) not in seen:
+                seen.add(key_of(params))
+                (risky if risk.is_high(params) else good).append(params)
+            if len(good) == count:
+                break
+        chosen = [*good, *risky][:count]
+        return (*chosen, *unseen(self._space, seen, count=count - len(chosen), rng=rng))
 
 
 def _study(space: Space, history: Sequence[Observation], pending: Sequence[Params], *, seed: int) -> "optuna.Study":
@@ -149,17 +158,13 @@ def _distribution(dimension: Dimension) -> "optuna.distributions.BaseDistributio
 def _inner(dimension: Dimension, value: Value) -> Any:
     values = dimension.values
     if isinstance(values, Listed):
-        return next(index for index, known in enumerate(_ranked(values)) if same(known, value))
+        return next(index for index, known in enumerate(values.ranked) if same(known, value))
     return int(value) if isinstance(values, Integers) else float(value)  # type: ignore[arg-type]  # located: a number
 
 
 def _outer(dimension: Dimension, inner: Any) -> Value:
     values = dimension.values
-    return _ranked(values)[inner] if isinstance(values, Listed) else values.snap(inner)
-
-
-def _ranked(values: Listed) -> tuple[Value, ...]:
-    return tuple(sorted(values.values)) if values.ordered else values.values  # type: ignore[type-var]  # numbers
+    return values.ranked[inner] if isinstance(values, Listed) else values.snap(inner)
 
 
 @contextmanager
