@@ -71,7 +71,11 @@ class InvalidDocument(InvalidInput):
 
 
 class InvalidParameters(InvalidInput):
-    """Engine parameters that are unknown, out of range or against a rule."""
+    """Engine parameters that are unknown, out of range or against a rule; with several *problems* each has its line."""
+
+    def __init__(self, message: str, *, problems: Sequence[str] = (), hint: str | None = None) -> None:
+        super().__init__("\n".join([message, *(f"  {problem}" for problem in problems)]), hint=hint)
+        self.problems = tuple(problems) or (message,)
 
 
 class Missing(LadingError):

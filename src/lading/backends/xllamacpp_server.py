@@ -63,7 +63,9 @@ def _assign(xllamacpp: Any, params: Any, path: str, value: Any) -> None:
 
 
 def _converted(xllamacpp: Any, before: Any, value: Any) -> Any:
-    """*value* in the type of what it replaces: members of enums by name, lists as sets where a set was."""
+    """*value* in the type of what it replaces: members of enums by name (in lists too), lists as sets where a set was."""
+    if isinstance(value, list) and isinstance(before, list):
+        return [_converted(xllamacpp, None, item) for item in value]
     if isinstance(value, str) and not isinstance(before, str) and "." in value:
         kind, _, member = value.partition(".")
         found = getattr(xllamacpp, kind, None)

@@ -35,12 +35,18 @@ class Parameter:
         flags: Spellings on the command line, the preferred first: ``("--max-num-seqs",)``.
         default: The engine's own default; None where it is decided at start, see *default_note*.
         default_note: How the default is decided, in words; empty where *default* says it all.
-        choices: All legal values of a ``choice``.
+        choices: All legal values of a ``choice``; of a number, the words that are legal beside it.
+        synonyms: Other spellings of a value, to the canonical one.
         minimum, maximum: Inclusive bounds, None for none.
         search: A range worth searching, None for none.
         memory: What it does to device memory: "+", "-", "KV", "0" or words.
         help: One sentence.
         source: Where the facts are from.
+        off_flags: Spellings that switch a ``bool`` off; empty where leaving the flag out does.
+        many: Takes several values: a JSON list here, several words on the command line.
+        attribute: Where a program that takes a document rather than flags keeps it; empty where it cannot.
+        program_defaults: Programs whose default differs from *default*.
+        note: Conflicts and traps, in words.
     """
 
     name: str
@@ -55,6 +61,12 @@ class Parameter:
     memory: str = "0"
     help: str = ""
     source: str = ""
+    synonyms: Mapping[str, Value] = field(default_factory=dict)
+    off_flags: tuple[str, ...] = ()
+    many: bool = False
+    attribute: str = ""
+    program_defaults: Mapping[str, Value] = field(default_factory=dict)
+    note: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -187,6 +199,10 @@ class MemoryEstimate:
     def total_bytes(self) -> int:
         """The sum."""
         return self.weights_bytes + self.kv_bytes + self.overhead_bytes
+
+    def sequences(self, tokens: int) -> int | None:
+        """How many sequences of *tokens* (prompt and answer) the cache holds at once; None where its size is unknown."""
+        return None if self.kv_tokens is None else self.kv_tokens // max(1, tokens)
 
 
 @runtime_checkable

@@ -1,0 +1,100 @@
+"""What a running server says about itself, read from its answers and its log, and how that differs from what was asked.
+
+Answers are foreign: whatever is not of the expected shape is passed over, nothing is made up.
+"""
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from lading.engines.base import Value
+
+#: Asked for, these say "you decide": whatever runs is no difference.
+_UNSAID: tuple[Value, ...] = (None, "auto", -1)
+_TRUTH = {"true": True, "false": False, "True": True, "False": False}
+
+
+def differences(requested: Mapping[str, Value], effective: Mapping[str, Value]) -> tuple[str, ...]:
+    """Where a server runs with something else than asked for, in words, by name. What it does not tell is no difference."""
+    return tuple(
+        _difference(name, asked, effective)
+        for name, asked in sorted(requested.items())
+        if name in effective and not _same(name, asked, effective[name])
+    )
+
+
+def llamacpp(answers: Mapping[str, Any], log: Sequence[str]) -> dict[str, Value]:
+    """llama.cpp: slots and context (``n_ctx`` in all, ``n_ctx_slot`` of each), what it was trained for, the served name."""
+    told: dict[str, Value] = {}
+    slots = answers.get("slots")
+    contexts = (
+        [_int(slot.get("n_ctx")) for slot in slots if isinstance(slot, Mapping)] if isinstance(slots, list) else []
+    )
+    told["n_parallel"] = _int(_at(answers, "props", "total_slots")) or len(contexts) or None
+    told["n_ctx_slot"] = _int(_at(answers, "props", "default_generation_settings", "n_ctx")) or next(
+        iter(contexts), None
+    )
+    meta = _at(answers, "models", "data", 0, "meta")
+    told["n_ctx_train"] = _int(_at(meta, "n_ctx_train"))
+    told["served_name"] = _text(_at(answers, "models", "data", 0, "id"))
+    told |= {name: value for name, value in _llamacpp_log(log).items() if value is not None}
+    told["n_ctx"] = _n_ctx(told)
+    return {name: value for name, value in told.items() if value is not None}
+
+
+def _llamacpp_log(log: Sequence[str]) -> dict[str, Value]:
+    found: dict[str, Value] = {}
+    for line in log:
+        if match := re.search(r"n_slots = (\d+), n_ctx_slot = (\d+), kv_unified = '(true|false)'", line):
+            found |= {"n_parallel": int(match[1]), "n_ctx_slot": int(match[2]), "kv_unified": match[3] == "true"}
+        elif match := re.search(r"threadpool init, n_threads = (\d+)", line):
+            found["n_threads"] = int(match[1])
+    return found
+
+
+def _n_ctx(told: Mapping[str, Value]) -> int | None:
+    """The context in all; unknown where it is not said whether slots share one pool."""
+    slot, slots = told.get("n_ctx_slot"), told.get("n_parallel")
+    if not isinstance(slot, int) or not isinstance(slots, int) or "kv_unified" not in told:
+        return None
+    return slot if told["kv_unified"] else slot * slots
+
+
+def _difference(name: str, asked: Value, effective: Mapping[str, Value]) -> str:
+    said = f"{name}: asked for {asked}, runs with {effective[name]}"
+    if name == "n_ctx":
+        slot, trained = effective.get("n_ctx_slot"), effective.get("n_ctx_train")
+        if slot is not None and slot == trained:
+            return f"{said} (each slot is capped to the {trained} tokens the model was trained for)"
+        return f"{said} (rounded to {slot} per slot)" if slot is not None else said
+    return said
+
+
+def _same(name: str, asked: Value, told: Value) -> bool:
+    if asked in _UNSAID or (name == "n_ctx" and asked == 0):
+        return True
+    if isinstance(asked, bool) or isinstance(told, bool):
+        return asked is told
+    if isinstance(asked, int | float) and isinstance(told, int | float):
+        return abs(asked - told) <= 1e-6 * max(abs(asked), abs(told))
+    return asked == told
+
+
+def _at(tree: Any, *path: str | int) -> Any:
+    """What is at *path* in *tree*, None where there is nothing such."""
+    for step in path:
+        if isinstance(step, str) and isinstance(tree, Mapping):
+            tree = tree.get(step)
+        elif isinstance(step, int) and isinstance(tree, list) and len(tree) > step:
+            tree = tree[step]
+        else:
+            return None
+    return tree
+
+
+def _int(value: Any) -> int | None:
+    return value if isinstance(value, int) and not isinstance(value, bool) else None
+
+
+def _text(value: Any) -> str | None:
+    return value if isinstance(value, str) else None
