@@ -40,7 +40,8 @@ class NotResolved(Stored):
     """How many samples there were."""
 
 
-Percentile = Annotated[Resolved | FailedPercentile | NotResolved, Field(union_mode="left_to_right")]
+#: `FailedPercentile` last: it has no key it needs, so it would take every document.
+Percentile = Annotated[Resolved | NotResolved | FailedPercentile, Field(union_mode="left_to_right")]
 
 
 class Distribution(Stored):
