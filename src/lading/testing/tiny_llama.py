@@ -213,12 +213,7 @@ def _encoded(array: "Array", dtype: Dtype) -> "Array":
 
 def _write_shards(folder: Path, tensors: Sequence[tuple[str, "Array"]], shards: int, dtype: Dtype) -> None:
     """The tensors in order over *shards* files of about equal size, with an index where there is more than one."""
-    total = sum(array.nbytes for _, array in tensors)
-    groups: list[list[tuple[str, Array]]] = [[] for _ in range(shards)]
-    written = 0
-    for name, array in tensors:
-        groups[min(shards - 1, written * shards // total)].append((name, array))
-        written += array.nbytes
+    groups = _shared_out(tensors, shards)
     if shards == 1:
         _write_safetensors(folder / "model.safetensors", groups[0], dtype)
         return
@@ -226,8 +221,25 @@ def _write_shards(folder: Path, tensors: Sequence[tuple[str, "Array"]], shards: 
     for name, group in zip(names, groups, strict=True):
         _write_safetensors(folder / name, group, dtype)
     weight_map = {tensor: name for name, group in zip(names, groups, strict=True) for tensor, _ in group}
+    total = sum(array.nbytes for _, array in tensors)
     index = {"metadata": {"total_size": total}, "weight_map": weight_map}
     _write_json(folder / "model.safetensors.index.json", index)
+
+
+def _shared_out(tensors: Sequence[tuple[str, "Array"]], shards: int) -> list[list[tuple[str, "Array"]]]:
+    """The tensors in order, in *shards* groups of about equal size, none empty."""
+    groups: list[list[tuple[str, Array]]] = [[]]
+    filled, left = 0, sum(array.nbytes for _, array in tensors)
+    for index, (name, array) in enumerate(tensors):
+        later = shards - len(groups)
+        full = filled + array.nbytes / 2 > (filled + left) / (later + 1)
+        if groups[-1] and later and (full or len(tensors) - index <= later):
+            groups.append([])
+            filled = 0
+        groups[-1].append((name, array))
+        filled += array.nbytes
+        left -= array.nbytes
+    return groups
 
 
 def _write_safetensors(path: Path, tensors: Sequence[tuple[str, "Array"]], dtype: Dtype) -> None:
