@@ -6,8 +6,10 @@ attempt by the test's script.
 """
 
 import asyncio
+import copy
 import hashlib
 import json
+import threading
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -323,48 +325,54 @@ class MemoryStore:
 
     def __init__(self) -> None:
         self._runs: dict[str, StudyRun] = {}
-        self._facts: dict[str, list[Fact]] = {}
+        self._facts: dict[str, dict[str, Fact]] = {}
         self._documents: dict[str, list[str]] = {}
+        self._lock = threading.RLock()
 
     def create(
         self, name: str, *, document: str, spec: Mapping[str, object], environment: Mapping[str, object]
     ) -> StudyRun:
         """One number above the last."""
-        number = sum(run.name == name for run in self._runs.values()) + 1
-        run = StudyRun(id=f"{name}.{number}", name=name, run=number, created_at="2026-01-01T00:00:00Z",
-                       document=document, spec=dict(spec), environment=dict(environment))  # fmt: skip
-        self._runs[run.id] = run
-        self._facts[run.id] = []
-        self._documents[run.id] = [document]
-        return run
+        with self._lock:
+            number = sum(run.name == name for run in self._runs.values()) + 1
+            run = StudyRun(id=f"{name}.{number}", name=name, run=number, created_at="2026-01-01T00:00:00Z",
+                           document=document, spec=copy.deepcopy(spec), environment=copy.deepcopy(environment))  # fmt: skip
+            self._runs[run.id] = run
+            self._facts[run.id] = {}
+            self._documents[run.id] = [document]
+            return copy.deepcopy(run)
 
     def runs(self) -> tuple[StudyRun, ...]:
         """Oldest first."""
-        return tuple(self._runs.values())
+        return copy.deepcopy(tuple(self._runs.values()))
 
     def latest(self, name: str, run: int | None = None) -> StudyRun | None:
         """The newest, or the one numbered *run*."""
-        found = [one for one in self._runs.values() if one.name == name and run in (None, one.run)]
+        found = [one for one in self.runs() if one.name == name and run in (None, one.run)]
         return found[-1] if found else None
 
     def rebudget(self, run_id: str, *, document: str, spec: Mapping[str, object]) -> StudyRun:
         """The run with the new document."""
+        changed = self._change(run_id, document=document, spec=copy.deepcopy(spec), ended_at=None)
         self._documents[run_id].append(document)
-        return self._change(run_id, document=document, spec=dict(spec), ended_at=None)
+        return copy.deepcopy(changed)
 
     def documents(self, run_id: str) -> tuple[str, ...]:
         """Oldest first."""
-        return tuple(self._documents[run_id])
+        return tuple(self._documents.get(run_id, ()))
 
     def append(self, run_id: str, facts: Sequence[Fact]) -> None:
-        """All; those already there are silent."""
-        if run_id not in self._runs:
-            raise StudyError(f"{run_id} is not known")
-        self._facts[run_id].extend(fact for fact in facts if fact not in self._facts[run_id])
+        """All or none; those already there are silent."""
+        added = {fact.model_dump_json(): fact for fact in facts}
+        with self._lock:
+            self._known(run_id)
+            self._facts[run_id] = self._facts[run_id] | {
+                key: fact for key, fact in added.items() if key not in self._facts[run_id]
+            }
 
     def facts(self, run_id: str) -> tuple[Fact, ...]:
         """In order."""
-        return tuple(self._facts[run_id])
+        return tuple(self._facts.get(run_id, {}).values())
 
     def cancel(self, run_id: str) -> None:
         """Noted."""
@@ -376,7 +384,7 @@ class MemoryStore:
 
     def cancelled(self, run_id: str) -> bool:
         """Whether someone asked."""
-        return self._runs[run_id].cancelled
+        return run_id in self._runs and self._runs[run_id].cancelled
 
     def end(self, run_id: str, at: str) -> None:
         """Noted."""
@@ -385,6 +393,11 @@ class MemoryStore:
     def close(self) -> None:
         """Nothing to let go of."""
 
+    def _known(self, run_id: str) -> StudyRun:
+        if run_id not in self._runs:
+            raise StudyError(f"{run_id} is not known")
+        return self._runs[run_id]
+
     def _change(self, run_id: str, **changes: object) -> StudyRun:
-        self._runs[run_id] = replace(self._runs[run_id], **changes)  # type: ignore[arg-type]  # names of its fields
+        self._runs[run_id] = replace(self._known(run_id), **changes)  # type: ignore[arg-type]  # names of its fields
         return self._runs[run_id]
