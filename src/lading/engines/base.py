@@ -169,10 +169,14 @@ class Command:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Probe:
-    """A GET that tells something about a running server; *name* keys its answer in `Engine.effective`."""
+    """A GET that tells something about a running server; *name* keys its answer in `Engine.effective`.
+
+    The answer is handed on as JSON, or as text with *text*; one that fails is left out.
+    """
 
     name: str
     path: str
+    text: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

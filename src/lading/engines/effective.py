@@ -60,6 +60,71 @@ def _n_ctx(told: Mapping[str, Value]) -> int | None:
     return slot if told["kv_unified"] else slot * slots
 
 
+def vllm(answers: Mapping[str, Any], log: Sequence[str]) -> dict[str, Value]:
+    """vLLM: the served name and length, its version, the cache's configuration, and all of it in development mode."""
+    told: dict[str, Value] = _vllm_config(_at(answers, "server_info"))
+    told |= _vllm_cache(_text(answers.get("metrics")) or "") | _vllm_log(log)
+    told["served_name"] = _text(_at(answers, "models", "data", 0, "id"))
+    told["max_model_len"] = _int(_at(answers, "models", "data", 0, "max_model_len")) or told.get("max_model_len")
+    told["version"] = _text(_at(answers, "version", "version"))
+    return {name: value for name, value in told.items() if value is not None}
+
+
+#: Parameter → where `/server_info?config_format=json` has it, below `vllm_config`.
+_SERVER_INFO: Mapping[str, tuple[str, str]] = {
+    "max_model_len": ("model_config", "max_model_len"), "seed": ("model_config", "seed"), "quantization": ("model_config", "quantization"),
+    "enforce_eager": ("model_config", "enforce_eager"), "max_num_seqs": ("scheduler_config", "max_num_seqs"),
+    "max_num_batched_tokens": ("scheduler_config", "max_num_batched_tokens"), "async_scheduling": ("scheduler_config", "async_scheduling"),
+    "enable_chunked_prefill": ("scheduler_config", "enable_chunked_prefill"), "tensor_parallel_size": ("parallel_config", "tensor_parallel_size"),
+    "pipeline_parallel_size": ("parallel_config", "pipeline_parallel_size"), "data_parallel_size": ("parallel_config", "data_parallel_size"),
+    "enable_expert_parallel": ("parallel_config", "enable_expert_parallel"), "block_size": ("cache_config", "block_size"),
+    "kv_cache_dtype": ("cache_config", "cache_dtype"), "gpu_memory_utilization": ("cache_config", "gpu_memory_utilization"),
+    "enable_prefix_caching": ("cache_config", "enable_prefix_caching"),
+}  # fmt: skip
+#: Parameter → label of the gauge `vllm:cache_config_info`.
+_CACHE_LABELS: Mapping[str, str] = {
+    "block_size": "block_size", "kv_cache_dtype": "cache_dtype", "gpu_memory_utilization": "gpu_memory_utilization",
+    "enable_prefix_caching": "enable_prefix_caching", "num_gpu_blocks": "num_gpu_blocks", "kv_cache_memory_bytes": "kv_cache_memory_bytes",
+}  # fmt: skip
+
+
+def _vllm_config(info: Any) -> dict[str, Value]:
+    config = _at(info, "vllm_config") or info
+    found = {name: _at(config, *path) for name, path in _SERVER_INFO.items()}
+    return {name: value for name, value in found.items() if isinstance(value, bool | int | float | str)}
+
+
+def _vllm_cache(metrics: str) -> dict[str, Value]:
+    match = re.search(r"^vllm:cache_config_info\{(.*)\}", metrics, re.MULTILINE)
+    labels = dict(re.findall(r'(\w+)="((?:[^"\\]|\\.)*)"', match[1])) if match else {}
+    return {
+        name: _scalar(labels[label]) for name, label in _CACHE_LABELS.items() if labels.get(label, "None") != "None"
+    }
+
+
+def _vllm_log(log: Sequence[str]) -> dict[str, Value]:
+    found: dict[str, Value] = {}
+    for line in log:
+        if match := re.search(r"GPU KV cache size: ([0-9,]+) tokens", line):
+            found["kv_cache_tokens"] = int(match[1].replace(",", "") or 0)
+        elif match := re.search(r"Chunked prefill is enabled with max_num_batched_tokens=(\d+)", line):
+            found |= {"enable_chunked_prefill": True, "max_num_batched_tokens": int(match[1])}
+        elif match := re.search(r"Available KV cache memory: ([0-9.]+) GiB", line):
+            found["kv_cache_gib"] = _scalar(match[1])
+    return found
+
+
+def _scalar(text: str) -> Value:
+    if text in _TRUTH:
+        return _TRUTH[text]
+    for kind in (int, float):
+        try:
+            return kind(text)
+        except ValueError:
+            continue
+    return text
+
+
 def _difference(name: str, asked: Value, effective: Mapping[str, Value]) -> str:
     said = f"{name}: asked for {asked}, runs with {effective[name]}"
     if name == "n_ctx":
