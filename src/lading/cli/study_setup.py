@@ -61,8 +61,14 @@ class Prepared:
     def environment(self) -> dict[str, object]:
         """What the run ran on: model, program, versions, hardware."""
         manifest = self.model.manifest
-        version = manifest.version if manifest is not None else None
-        model = {"path": str(self.model.path), "format": self.model.format, "version": version}
+        model = {
+            "path": str(self.model.path),
+            "served_path": self.model_path,
+            "served_name": self.served_name,
+            "format": self.model.format,
+            "version": manifest.version if manifest is not None else None,
+            "path_on_volume": manifest.path if manifest is not None else None,
+        }
         return {**environment.environment(), "model": model, "program": self.program, "engine": self.engine.version}
 
     def guess(self) -> Estimate:

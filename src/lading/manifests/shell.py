@@ -1,9 +1,10 @@
 """`run.sh`: the command line that was measured, as a script for this machine."""
 
 import shlex
+from collections.abc import Sequence
 
 from lading.engines.base import Launch
-from lading.manifests.target import PORT, Target, container_program
+from lading.manifests.target import PORT, Target, container_program, measured_env
 from lading.manifests.yaml import comment
 
 #: How a program is called on a machine that has it on its path.
@@ -29,12 +30,12 @@ def run_sh(target: Target) -> str:
     head = comment([*target.origin, "", f"Runs the server of that trial on this machine{what}. Ctrl-C stops it."])
     port = f"PORT=${{PORT:-{PORT}}}\n" if movable else ""
     exports = "".join(f"export {name}={shlex.quote(value)}\n" for name, value in sorted(env.items()))
-    words = " \\\n  ".join(map(_word, argv))
+    words = " \\\n  ".join(_lines(argv))
     return f"#!/bin/sh\n{head}set -eu\n{port}{exports}exec {words}\n"
 
 
 def _measured(target: Target) -> tuple[tuple[str, ...], dict[str, str]]:
-    return target.argv, {**target.argv_env, **target.env}
+    return target.argv, {**measured_env(target), **target.env}
 
 
 def _from_path(target: Target) -> tuple[tuple[str, ...], dict[str, str]]:
@@ -51,6 +52,17 @@ def _from_path(target: Target) -> tuple[tuple[str, ...], dict[str, str]]:
 
 def _pairs(words: tuple[str, ...]) -> list[tuple[str, str]]:
     return list(zip(("", *words), words, strict=False))
+
+
+def _lines(argv: Sequence[str]) -> list[str]:
+    """*argv* quoted, each flag with its values on one line."""
+    lines: list[str] = []
+    for word in argv:
+        if lines and not word.startswith("-"):
+            lines[-1] += f" {_word(word)}"
+        else:
+            lines.append(_word(word))
+    return lines
 
 
 def _word(word: str) -> str:

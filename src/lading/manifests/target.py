@@ -8,7 +8,7 @@ import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from lading.engines.base import Command, Engine, Launch, Params
+from lading.engines.base import Command, Engine, Launch, Params, Value
 
 MOUNT = "/mnt/models"
 """Where a container finds the weights: KServe's place, used for all."""
@@ -54,7 +54,7 @@ class Target:
         name: A DNS label (`names.dns`); every object is called by it.
         params: Canonical, only what was asked for.
         argv: The whole command line that was measured on this machine, a free port as ``{port}``; empty: none recorded.
-        argv_env: Environment that the program of *argv* was given beside it.
+        program: The engine's program that was measured; None where that is not known.
         env: Environment of the server, without secrets.
         origin: Lines that say where it came from: the study, the trial, its score, its gain.
         namespace: None: left out, so that `kubectl -n` decides.
@@ -68,7 +68,7 @@ class Target:
     params: Params
     model: ModelPlace
     argv: tuple[str, ...] = ()
-    argv_env: Mapping[str, str] = field(default_factory=dict)
+    program: str | None = None
     env: Mapping[str, str] = field(default_factory=dict)
     origin: tuple[str, ...] = ()
     namespace: str | None = None
@@ -93,17 +93,46 @@ def container_command(target: Target) -> Command:
     Raises:
         InvalidParameters: The engine refuses its parameters.
     """
-    launch = Launch(
-        model=target.model.in_container, served_name=target.served_name, host="0.0.0.0", port=PORT,  # noqa: S104
-        params=target.params, program=container_program(target.engine),
-    )  # fmt: skip
-    return target.engine.command(launch)
+    program = container_program(target.engine)
+    return target.engine.command(
+        _launch(target, target.model.in_container, host="0.0.0.0", program=program)  # noqa: S104 - inside a container
+    )
 
 
 def environment(target: Target, command: Command) -> dict[str, str]:
-    """The container's environment: the engine's, then the user's, by name."""
-    merged = {**command.env, **target.env}
+    """The server's environment, by name: what the measured program was given, the engine's, the user's; later ones win."""
+    merged = {**measured_env(target), **command.env, **target.env}
     return {name: merged[name] for name in sorted(merged)}
+
+
+def measured_env(target: Target) -> Mapping[str, str]:
+    """What the engine gave the program that was measured: it decided the numbers as much as the parameters."""
+    if target.program is None:
+        return {}
+    return target.engine.command(_launch(target, target.model.on_host, host="127.0.0.1", program=target.program)).env
+
+
+def _launch(target: Target, model: str, *, host: str, program: str) -> Launch:
+    return Launch(
+        model=model, served_name=target.served_name, host=host, port=PORT,
+        params={**_unlike(target, program), **target.params}, program=program,
+    )  # fmt: skip
+
+
+def _unlike(target: Target, program: str) -> dict[str, Value]:
+    """Defaults of the measured program that *program* has otherwise: left out, another server would run than was measured."""
+    if target.program in {None, program}:
+        return {}
+    pinned: dict[str, Value] = {}
+    for name, parameter in target.engine.parameters.items():
+        measured = parameter.program_defaults.get(target.program or "", parameter.default)
+        if (
+            name not in target.params
+            and measured is not None
+            and measured != parameter.program_defaults.get(program, parameter.default)
+        ):
+            pinned[name] = measured
+    return pinned
 
 
 def gpus(target: Target) -> int:

@@ -80,7 +80,7 @@ def _gain_note(report: Report) -> str:
         return "No gain is stated: it takes server lives of both, measured in turns (search.confirm)."
     return (
         f"Bars begin at zero; each small mark is one life of a server. The gain is the mean of the log-ratios of {stated.pairs} pairs of "
-        "server lives measured in turns, with Student's 95 % interval; it counts when the whole interval is above zero."
+        "server lives measured in turns, with Student's 95 % interval; it counts when the whole interval is above zero. The table shows both as the search measured them."
     )
 
 

@@ -54,10 +54,14 @@ search: {method: tpe, seed: 1, trials: 12, confirm: 3}
 """
 #: What the environment of a run looks like.
 ENVIRONMENT: Mapping[str, object] = {
-    "lading": "0.1.0", "python": "3.11.9", "system": "Linux 6.8", "cpu": "2 × AMD EPYC 7B13", "memory_bytes": 8_332_378_112,
-    "gpus": [], "engine": {"name": "llama.cpp", "version": "b9931", "program": "xllamacpp 2026.10"},
-    "model": "/srv/volume/tiny-llama/v1/tiny-llama.gguf",
+    "python": "3.11.9", "platform": "Linux 6.8 x86_64", "processor": "AMD EPYC 7B13", "cpus": 2, "memory_bytes": 8_332_378_112,
+    "gpus": [], "packages": {"lading": "0.1.0", "xllamacpp": "2026.10.11549"}, "engine": "2026.10.11549", "program": "llama-server",
+    "model": {
+        "path": "/srv/volume/tiny-llama/v1", "served_path": "/srv/volume/tiny-llama/v1/tiny-llama.gguf", "served_name": "tiny-llama",
+        "format": "gguf", "version": "v1", "path_on_volume": "tiny-llama/v1",
+    },
 }  # fmt: skip
+_SERVED = "/srv/volume/tiny-llama/v1/tiny-llama.gguf"
 _LOG = (
     "llama_model_loader: loaded meta data with 26 key-value pairs",
     "llama_context: n_ctx = 8192, n_batch = 128",
@@ -103,7 +107,7 @@ class Story:
             if lost and concurrency in lost:
                 self.facts.append(LevelFailed(number=number, attempt=attempt, level=level, reason=lost[concurrency]))
             else:
-                self._measure(number, params, attempt, level, life, limited, error_share)
+                self._measure(number, params, attempt, level, life=life, limited=limited, error_share=error_share)
         self._end(
             number, attempt, Completed(), {"start": 0.4, "ready": 0.3, "warmup": 1.2, "measure": 40.0, "teardown": 0.2}
         )
@@ -136,10 +140,10 @@ class Story:
             Served(number=number, attempt=attempt, ready_s=0.71, effective=effective, differences=differences)
         )
 
-    def _measure(self, number: int, params: Mapping[str, Value], attempt: int, level: Level, life: float,
+    def _measure(self, number: int, params: Mapping[str, Value], attempt: int, level: Level, *, life: float,
                  limited: tuple[str, ...], error_share: float) -> None:  # fmt: skip
         rng = _rng(self.seed, number, attempt, level)
-        made = list(_requests(params, int(level.value), self.requests, rng, life, error_share))
+        made = list(_requests(params, int(level.value), self.requests, rng, life=life, error_share=error_share))
         header = RecordHeader(
             level=level, started_at=self.clock.isoformat(), duration_s=max(record.done_s or 0.0 for record in made),
             health=_health(rng, limited), slo={"ttft_s": 1.5},
@@ -162,8 +166,14 @@ class Story:
 
 def argv(params: Mapping[str, Value]) -> tuple[str, ...]:
     """A command line as the process backend records it."""
-    flags = [word for name, value in params.items() for word in (f"--{name.replace('_', '-')}", str(value))]
-    return ("/opt/llama/llama-server", "-m", str(ENVIRONMENT["model"]), "--alias", "tiny-llama", "--host", "127.0.0.1",
+    names = {
+        "n_ctx": "--ctx-size",
+        "n_parallel": "--parallel",
+        "n_batch": "--batch-size",
+        "cache_type_v": "--cache-type-v",
+    }
+    flags = [word for name, value in params.items() for word in (names[name], str(value))]
+    return ("/opt/llama/llama-server", "-m", _SERVED, "--alias", "tiny-llama", "--host", "127.0.0.1",
             "--port", "{port}", *flags)  # fmt: skip
 
 
@@ -217,7 +227,7 @@ def history(directory: Path | None = None, *, gain: bool = True, hostile: str = 
     return tuple(story.facts)
 
 
-def _requests(params: Mapping[str, Value], concurrency: int, count: int, rng: random.Random, life: float,
+def _requests(params: Mapping[str, Value], concurrency: int, count: int, rng: random.Random, *, life: float,
               error_share: float) -> Iterator[RequestRecord]:  # fmt: skip
     """Requests of a closed loop: as many streams as *concurrency*, each sends its next when the last was answered."""
     slots = min(int(params.get("n_parallel") or 1), concurrency)
