@@ -8,7 +8,7 @@ import hashlib
 import json
 from typing import Any
 
-from pydantic import TypeAdapter
+from pydantic import TypeAdapter, ValidationError
 
 from lading.errors import StudyError
 from lading.tuning.trial import Fact
@@ -34,14 +34,19 @@ def of_row(schema_version: int, document: str) -> Fact:
     """The fact in *document*.
 
     Raises:
-        StudyError: Its schema is newer than this version's.
+        StudyError: Its schema is newer than this version's, or it is no fact at all.
     """
     if schema_version > SCHEMA_VERSION:
         raise StudyError(
             f"a fact of this study has schema {schema_version}, this version reads up to {SCHEMA_VERSION}",
             hint='pip install --upgrade "lading[tune]"',
         )
-    return _FACT.validate_json(document)
+    try:
+        return _FACT.validate_json(document)
+    except ValidationError as error:
+        raise StudyError(
+            f"a fact of this study cannot be read: {error.errors()[0]['msg']}", hint="restore the store from a backup"
+        ) from error
 
 
 def digest(fact: Fact) -> str:

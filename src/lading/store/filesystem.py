@@ -1,5 +1,6 @@
 """Whether a folder lies on a local file system: SQLite's WAL needs memory that all its processes share."""
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import psutil
@@ -18,11 +19,15 @@ NETWORK = frozenset(
 )  # fmt: skip
 
 
-def kind_of(folder: Path) -> str:
-    """The type of the file system that holds *folder* (which may not exist yet); empty where it cannot be told."""
-    path = folder.absolute().resolve()
-    holding = [part for part in psutil.disk_partitions(all=True) if path.is_relative_to(part.mountpoint)]
-    return max(holding, key=lambda part: len(part.mountpoint)).fstype.lower() if holding else ""
+def kind_of(folder: Path, mounts: Mapping[str, str]) -> str:
+    """The type of the file system that holds *folder*, by *mounts* (where → type); empty where it cannot be told."""
+    holding = [where for where in mounts if folder.is_relative_to(where)]
+    return mounts[max(holding, key=len)].lower() if holding else ""
+
+
+def mounts() -> dict[str, str]:
+    """What is mounted where on this machine, with its type; of two at one place the one on top."""
+    return {part.mountpoint: part.fstype for part in psutil.disk_partitions(all=True)}
 
 
 def require_local(folder: Path) -> None:
@@ -31,7 +36,7 @@ def require_local(folder: Path) -> None:
     Raises:
         StudyError: It is on one; its type is named.
     """
-    kind = kind_of(folder)
+    kind = kind_of(folder.absolute().resolve(), mounts())
     if kind in NETWORK:
         raise StudyError(
             f"{folder} is on a network file system ({kind}), where the store of studies would not be safe",

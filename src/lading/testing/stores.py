@@ -68,6 +68,17 @@ FACTS: st.SearchStrategy[Fact] = st.one_of(
     st.builds(LevelFailed, number=_COUNTS, attempt=_COUNTS, level=_LEVELS, reason=_TEXT),
     st.builds(Ended, number=_COUNTS, attempt=_COUNTS, outcome=_OUTCOMES, at=_TEXT, seconds=st.dictionaries(_TEXT, _FLOATS)),
 )  # fmt: skip
+_AWKWARD = Proposed(
+    number=0,
+    params={
+        "float": 0.1234567890123,
+        "whole": 2.0,
+        "int": 2**53 + 1,
+        "no": False,
+        "text": "ü\u2028'\x00",
+        "none": None,
+    },
+)
 _ANY = settings(
     max_examples=25, deadline=None, derandomize=True, database=None, phases=[Phase.generate],
     suppress_health_check=list(HealthCheck),
@@ -116,6 +127,7 @@ class StoreContract:
     @given(facts=st.lists(FACTS, max_size=8))
     def test_facts_come_back_in_order_as_they_were(self, holder: Holder, facts: list[Fact]) -> None:
         """Of every kind, with every value; by another holder too; appended one by one or together."""
+        facts = [*facts, _AWKWARD]
         store = holder()
         one, all_at_once = _create(store, "one"), _create(store, "all")
         for fact in facts:
