@@ -1,0 +1,421 @@
+"""The contract of a `lading.ports.Volume`, clause by clause; what a crash may leave is in `lading.testing.crashes`.
+
+Subclass `VolumeContract`, override the fixture `place`, and your volume is held to it::
+
+    class TestMine(VolumeContract):
+        @pytest.fixture
+        def place(self, tmp_path):
+            return MyPlace(tmp_path)
+"""
+
+import hashlib
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Protocol
+
+import pytest
+
+from lading.errors import HostileName, InvalidReference, ModelBusy, NotPublished, VolumeError, VolumeFull
+from lading.ports import Staging, Volume
+from lading.volume import find
+from lading.volume.local import LocalVolume
+from lading.weights import plan
+from lading.weights.listing import Entry
+from lading.weights.manifest import FileEntry, Manifest, PublishedBy, SourceEntry
+
+Content = Mapping[str, bytes]
+CONTENT: Content = {"config.json": b"{}", "sub/dir/weights.bin": bytes(range(256)) * 40, "empty.bin": b""}
+OTHER: Content = {"config.json": b"{1}"}
+
+
+# ------------------------------------------------------------------------------------------------------------- doing
+
+
+def transfer(volume: Volume, model: str, version: str, content: Content) -> str:
+    """The id of the pull that brings *content*."""
+    revision = "".join(f"{path}={data.hex()};" for path, data in sorted(content.items()))
+    return plan.transfer_id("test", revision, f"{volume.id}/{model}@{version}")
+
+
+def write(staging: Staging, path: str, data: bytes) -> FileEntry:
+    """Stage one file, in two pieces."""
+    staged = staging.open(Entry(path=path, size_bytes=len(data), etag=f"etag of {path}"))
+    staged.write(memoryview(data[: len(data) // 2]))
+    staged.write(memoryview(data[len(data) // 2 :]))
+    return staged.finish()
+
+
+def manifest(model: str, version: str, files: Mapping[str, FileEntry], at: str = "2026-01-01T00:00:00Z") -> Manifest:
+    """The manifest of *files*."""
+    return Manifest(
+        model=model,
+        version=version,
+        path=f"{model}/{version}",
+        source=SourceEntry(ref="test", revision="r"),
+        format="files",
+        files=tuple(files[path] for path in sorted(files)),
+        published_at=at,
+        published_by=PublishedBy(version="0"),
+    )
+
+
+def publish(
+    volume: Volume,
+    model: str,
+    version: str,
+    content: Content = CONTENT,
+    *,
+    use: bool = True,
+    at: str = "2026-01-01T00:00:00Z",
+) -> list[str]:
+    """Pull as a flow does: stage what is not finished, publish; the paths that had to be fetched."""
+    fetched = []
+    with volume.stage(model, version, transfer(volume, model, version, content)) as staging:
+        finished = staging.finished
+        for path, data in content.items():
+            if path not in finished:
+                fetched.append(path)
+                write(staging, path, data)
+        volume.publish(staging, manifest(model, version, staging.finished, at), use=use)
+    return fetched
+
+
+def listed(volume: Volume) -> set[tuple[str, str]]:
+    """Model and version of what is published."""
+    return {(found.model, found.version) for found in volume.manifests()}
+
+
+def files_of(directory: Path) -> dict[str, bytes]:
+    """Every file below *directory*, by path."""
+    return {
+        path.relative_to(directory).as_posix(): path.read_bytes() for path in directory.rglob("*") if path.is_file()
+    }
+
+
+def check_whole(volume: Volume, contents: Mapping[tuple[str, str], Content]) -> None:
+    """What is listed is exactly the content it was published with, and `current` never dangles."""
+    for found in volume.manifests():
+        directory = volume.directory(found)
+        assert files_of(directory) == dict(contents[found.model, found.version]), f"{found.model}@{found.version}"
+        assert {file.path for file in found.files} == set(contents[found.model, found.version])
+    for model in {model for model, _ in contents}:
+        link = volume.root / model / "current"
+        if link.is_symlink():
+            assert link.exists(), f"{link} dangles"
+            assert volume.current(model) == str(link.readlink()), f"{link} names what is not published"
+
+
+# --------------------------------------------------------------------------------------------------------- contract
+
+
+class Place(Protocol):
+    """Where a volume is, so that a test can open it more than once."""
+
+    def open(self) -> Volume:
+        """The volume; the first call makes it."""
+
+
+class VolumeContract:
+    """Every volume passes this."""
+
+    @pytest.fixture
+    def place(self) -> Place:
+        """Override: a place with an empty volume."""
+        raise NotImplementedError("override the fixture `place`")
+
+    @pytest.fixture
+    def volume(self, place: Place) -> Volume:
+        """An empty volume."""
+        return place.open()
+
+    def test_a_published_version_has_its_files_and_nothing_else(self, volume: Volume) -> None:
+        """Byte for byte, an unfinished and an unwanted staged file left out."""
+        with volume.stage("tiny", "v1", "t") as staging:
+            for path, data in CONTENT.items():
+                write(staging, path, data)
+            wanted = staging.finished
+            write(staging, "unwanted/part.bin", b"x")
+            staging.open(Entry(path="unfinished.bin", size_bytes=9)).write(memoryview(b"x"))
+            directory = volume.publish(staging, manifest("tiny", "v1", wanted))
+        assert files_of(directory) == CONTENT
+        assert sorted(path.name for path in directory.iterdir()) == ["config.json", "empty.bin", "sub"]
+        assert volume.directory(volume.manifest("tiny", "v1")) == directory
+
+    def test_nothing_is_listed_before_it_is_published(self, volume: Volume) -> None:
+        """Staged files are not visible under the model's name."""
+        with volume.stage("tiny", "v1", "t") as staging:
+            write(staging, "a", b"x")
+            assert listed(volume) == set()
+            assert not (volume.root / "tiny" / "v1").exists()
+        assert listed(volume) == set()
+
+    def test_what_is_listed_survives_reopening(self, place: Place) -> None:
+        """Manifest and id are on the volume, not in memory."""
+        publish(place.open(), "tiny", "v1")
+        assert place.open().manifest("tiny", "v1") == place.open().manifest("tiny")
+        assert place.open().id == place.open().id
+
+    def test_hashes_and_sizes_are_those_of_the_bytes(self, volume: Volume) -> None:
+        """As `hashlib` says; the source's etag is kept."""
+        with volume.stage("tiny", "v1", "t") as staging:
+            for path, data in CONTENT.items():
+                entry = write(staging, path, data)
+                assert (entry.path, entry.size_bytes) == (path, len(data))
+                assert entry.sha256 == hashlib.sha256(data).hexdigest()
+                assert entry.etag == f"etag of {path}"
+
+    def test_a_finished_file_is_there_for_a_later_attempt(self, place: Place) -> None:
+        """And can be read; one that was abandoned or left unfinished is not."""
+        with place.open().stage("tiny", "v1", "t") as staging:
+            first = write(staging, "sub/a", b"abcdef")
+            write_and_abandon(staging, "b")
+            staging.open(Entry(path="c", size_bytes=9)).write(memoryview(b"x"))
+        with place.open().stage("tiny", "v1", "t") as staging:
+            assert dict(staging.finished) == {"sub/a": first}
+            assert staging.read("sub/a", 2, 3) == b"cde"
+            assert staging.read("sub/a", 6, 3) == b""
+
+    def test_another_transfer_does_not_see_it(self, volume: Volume) -> None:
+        """Files of one revision are never mixed with another's."""
+        with volume.stage("tiny", "v1", "t") as staging:
+            write(staging, "a", b"x")
+        with volume.stage("tiny", "v1", "u") as staging:
+            assert dict(staging.finished) == {}
+
+    def test_a_finished_file_of_another_size_is_not_finished(self, place: Place) -> None:
+        """The disk is believed before the journal."""
+        with place.open().stage("tiny", "v1", "t") as staging:
+            write(staging, "some-file", b"abc")
+        for path in place.open().root.rglob("some-file"):
+            path.write_bytes(b"a")
+        with place.open().stage("tiny", "v1", "t") as staging:
+            assert dict(staging.finished) == {}
+
+    def test_hostile_names_are_not_staged(self, volume: Volume) -> None:
+        """And nothing is made of them."""
+        with volume.stage("tiny", "v1", "t") as staging:
+            for name in ("../a", "/a", "a/../../b", ".lading/volume.json", "a\nb"):
+                with pytest.raises(HostileName):
+                    staging.open(Entry(path=name, size_bytes=1))
+        assert not (volume.root.parent / "a").exists()
+
+    def test_a_file_that_cannot_fit_is_refused_before_it_is_written(self, volume: Volume) -> None:
+        """With what is needed and what is free."""
+        with pytest.raises(VolumeFull, match="TB"), volume.stage("tiny", "v1", "t") as staging:
+            staging.open(Entry(path="a", size_bytes=2**60))
+        with pytest.raises(VolumeFull, match="free"):
+            volume.require_free(2**60)
+        volume.require_free(1)
+        assert volume.free_bytes() > 0
+
+    def test_publishing_twice_is_silent(self, volume: Volume) -> None:
+        """Nothing is fetched again, nothing changes."""
+        assert set(publish(volume, "tiny", "v1")) == set(CONTENT)
+        before = volume.manifest("tiny", "v1")
+        assert publish(volume, "tiny", "v1", at="2027-01-01T00:00:00Z") == []
+        assert volume.manifest("tiny", "v1") == before
+
+    def test_a_published_version_never_changes(self, volume: Volume) -> None:
+        """Other content under its name is refused."""
+        publish(volume, "tiny", "v1")
+        with pytest.raises(VolumeError), volume.stage("tiny", "v1", "u") as staging:
+            write(staging, "config.json", b"other")
+        with pytest.raises(VolumeError), volume.stage("tiny", "v1", "u") as staging:
+            volume.publish(staging, manifest("tiny", "v1", {}))
+        assert files_of(volume.directory(volume.manifest("tiny", "v1"))) == CONTENT
+
+    def test_a_manifest_with_a_file_that_is_not_staged_is_refused(self, volume: Volume) -> None:
+        """Half a model is never published."""
+        with volume.stage("tiny", "v1", "t") as staging:
+            entry = write(staging, "a", b"x")
+            missing = FileEntry(path="b", size_bytes=1, sha256="0" * 64)
+            with pytest.raises(VolumeError):
+                volume.publish(staging, manifest("tiny", "v1", {"a": entry, "b": missing}))
+        assert listed(volume) == set()
+
+    def test_current_follows_publishing_unless_asked_not_to(self, volume: Volume) -> None:
+        """And `manifest` without a version is the current one."""
+        publish(volume, "tiny", "v1")
+        assert volume.current("tiny") == "v1"
+        publish(volume, "tiny", "v2", OTHER, use=False)
+        assert volume.current("tiny") == "v1"
+        publish(volume, "tiny", "v3", OTHER)
+        assert volume.manifest("tiny").version == "v3"
+        assert (volume.root / "tiny" / "current").resolve() == volume.directory(volume.manifest("tiny", "v3"))
+
+    def test_use_switches_current(self, volume: Volume) -> None:
+        """To a published version only; twice is silent."""
+        publish(volume, "tiny", "v1")
+        publish(volume, "tiny", "v2", OTHER)
+        volume.use("tiny", "v1")
+        volume.use("tiny", "v1")
+        assert volume.current("tiny") == "v1"
+        with pytest.raises(NotPublished):
+            volume.use("tiny", "v9")
+        assert volume.current("tiny") == "v1"
+
+    def test_what_is_not_published_is_said_with_the_nearest(self, volume: Volume) -> None:
+        """Model, version, and a model without a current version."""
+        publish(volume, "tiny", "v1", use=False)
+        assert volume.current("tiny") is None
+        for model, version, near in (("tinny", None, "tiny"), ("tiny", "v2", "v1"), ("tiny", None, "v1")):
+            with pytest.raises(NotPublished) as refused:
+                volume.manifest(model, version)
+            assert near in (refused.value.hint or "")
+
+    def test_the_listing_is_by_model_then_by_time(self, volume: Volume) -> None:
+        """Of all models, with one to three segments."""
+        publish(volume, "b", "v1", OTHER, at="2026-01-02T00:00:00Z")
+        publish(volume, "b", "v2", OTHER, at="2026-01-01T00:00:00Z")
+        publish(volume, "a/b/c", "v1", OTHER)
+        assert [(found.model, found.version) for found in volume.manifests()] == [
+            ("a/b/c", "v1"),
+            ("b", "v2"),
+            ("b", "v1"),
+        ]
+
+    def test_no_model_begins_with_another(self, volume: Volume) -> None:
+        """`a/b` would be a version of `a`."""
+        publish(volume, "a/b", "v1", OTHER)
+        for name in ("a", "a/b/c"):
+            with pytest.raises(InvalidReference), volume.stage(name, "v1", "t"):
+                pass
+        publish(volume, "a/c", "v1", OTHER)
+
+    def test_names_that_cannot_be_are_refused(self, volume: Volume) -> None:
+        """Reserved and unsafe ones, as model and as version."""
+        for model, version in (
+            ("current", "v1"),
+            ("Tiny", "v1"),
+            ("a/b/c/d", "v1"),
+            ("../a", "v1"),
+            ("tiny", "current"),
+        ):
+            with pytest.raises(InvalidReference), volume.stage(model, version, "t"):
+                pass
+
+    def test_one_writer_per_model(self, place: Place) -> None:
+        """The second is told; another model, and the same one later, are free; `use` need not wait."""
+        publish(place.open(), "tiny", "v1")
+        publish(place.open(), "tiny", "v2", OTHER)
+        with place.open().stage("tiny", "v3", "t"):
+            with pytest.raises(ModelBusy), place.open().stage("tiny", "v4", "u"):
+                pass
+            with place.open().stage("other", "v1", "u"):
+                pass
+            place.open().use("tiny", "v1")
+        with place.open().stage("tiny", "v3", "t"):
+            pass
+
+    def test_remove_removes(self, volume: Volume) -> None:
+        """Files and listing; again is silent; other versions stay; it can be published again."""
+        publish(volume, "tiny", "v1")
+        publish(volume, "tiny", "v2", OTHER)
+        volume.remove("tiny", "v1")
+        volume.remove("tiny", "v1")
+        volume.remove("unknown", "v1")
+        assert listed(volume) == {("tiny", "v2")}
+        assert not (volume.root / "tiny" / "v1").exists()
+        publish(volume, "tiny", "v1")
+        assert listed(volume) == {("tiny", "v1"), ("tiny", "v2")}
+
+    def test_the_current_version_goes_last(self, volume: Volume) -> None:
+        """Refused while others are left; then nothing of the model stays."""
+        publish(volume, "org/tiny", "v1")
+        publish(volume, "org/tiny", "v2", OTHER)
+        with pytest.raises(VolumeError):
+            volume.remove("org/tiny", "v2")
+        assert volume.current("org/tiny") == "v2"
+        volume.remove("org/tiny", "v1")
+        volume.remove("org/tiny", "v2")
+        assert not (volume.root / "org").exists()
+
+    def test_foreign_directories_are_left_alone(self, volume: Volume) -> None:
+        """One with files is named; an empty one, as kubelet makes it, is taken."""
+        (volume.root / "tiny" / "v1").mkdir(parents=True)
+        (volume.root / "tiny" / "v2").mkdir()
+        (volume.root / "tiny" / "v2" / "mine.txt").write_text("mine")
+        publish(volume, "tiny", "v1")
+        with pytest.raises(VolumeError, match="Lading did not publish"):
+            publish(volume, "tiny", "v2")
+        volume.sweep()
+        assert (volume.root / "tiny" / "v2" / "mine.txt").read_text() == "mine"
+        assert listed(volume) == {("tiny", "v1")}
+
+    def test_prunable_are_old_versions_never_current_ones(self, volume: Volume) -> None:
+        """The newest are kept, per model."""
+        for number in range(1, 5):
+            publish(volume, "tiny", f"v{number}", OTHER, at=f"2026-01-0{number}T00:00:00Z")
+        publish(volume, "other", "v1", OTHER)
+        volume.use("tiny", "v1")
+        assert [found.version for found in volume.prunable("tiny", 2)] == ["v2"]
+        assert [found.version for found in volume.prunable(None, 1)] == ["v2", "v3"]
+        assert volume.prunable("other", 1) == ()
+
+    def test_sweep_removes_what_nobody_holds(self, place: Place) -> None:
+        """An interrupted pull goes, one that runs stays; what goes is what `leftovers` said."""
+        volume = place.open()
+        publish(volume, "tiny", "v1")
+        with volume.stage("left", "v1", "t") as staging:
+            write(staging, "a", b"abc")
+        with place.open().stage("held", "v1", "u") as staging:
+            write(staging, "a", b"abc")
+            told = volume.leftovers()
+            assert [(left.kind, left.model, left.version, left.size_bytes) for left in told] == [
+                ("staging", "left", "v1", 3)
+            ]
+            assert volume.sweep() == tuple(left.path for left in told)
+            assert "a" in staging.finished
+        with volume.stage("left", "v1", "t") as staging:
+            assert dict(staging.finished) == {}
+        assert listed(volume) == {("tiny", "v1")}
+
+    def test_open_file_reads_what_was_published(self, volume: Volume) -> None:
+        """And nothing but plain files inside the version."""
+        publish(volume, "tiny", "v1")
+        found = volume.manifest("tiny", "v1")
+        for path, data in CONTENT.items():
+            with volume.open_file(found, path) as file:
+                assert file.read() == data
+        directory = volume.directory(found)
+        os.mkfifo(directory / "pipe")
+        for name in ("missing", "sub", "pipe"):
+            with pytest.raises(OSError):  # noqa: PT011  # the clause says no more
+                volume.open_file(found, name)
+        with pytest.raises(HostileName):
+            volume.open_file(found, "../../.lading/volume.json")
+
+    def test_extra_files_are_found(self, volume: Volume) -> None:
+        """Hidden ones and links too."""
+        publish(volume, "tiny", "v1")
+        found = volume.manifest("tiny", "v1")
+        assert volume.extra_files(found) == ()
+        directory = volume.directory(found)
+        (directory / ".hidden.pkl").write_text("x")
+        (directory / "sub" / "link").symlink_to("/")
+        assert set(volume.extra_files(found)) == {".hidden.pkl", "sub/link"}
+
+
+def write_and_abandon(staging: Staging, path: str) -> None:
+    """Begin a file and give it up."""
+    staged = staging.open(Entry(path=path, size_bytes=9))
+    staged.write(memoryview(b"x"))
+    staged.abandon()
+    staged.abandon()
+
+
+# ------------------------------------------------------------------------------------------------- a local volume's place
+
+
+class LocalPlace:
+    """A `LocalVolume` in a folder; *kind* makes it (mutants are subclasses)."""
+
+    def __init__(self, folder: Path, kind: type[LocalVolume] = LocalVolume) -> None:
+        self.root = folder / "volume"
+        self.kind = kind
+
+    def open(self) -> Volume:
+        """The volume, made by the first call."""
+        made = find.create_volume(self.root)
+        return self.kind(made.root, made.document)
