@@ -3,6 +3,7 @@
 import os
 import secrets
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
@@ -102,25 +103,22 @@ def bench(
         warmup=warmup,
         timeout=timeout,
     )
-    headers = _headers(api_key_env)
+    endpoint = Endpoint(base_url=base_url, served_name=model or "", headers=_headers(api_key_env))
     if dry_run:
         Output(common).result({"url": base_url, "model": model, "workload": dump(wanted)})
         return 0
-    folder = out or _default_folder(base_url)
-    return loops.run(_bench(base_url, model, headers, wanted, folder, common))
+    return loops.run(_bench(endpoint, wanted, out or _default_folder(base_url), common))
 
 
-async def _bench(
-    base_url: str, model: str | None, headers: dict[str, str], workload: Workload, folder: Path, common: Common | None
-) -> int:
+async def _bench(endpoint: Endpoint, workload: Workload, folder: Path, common: Common | None) -> int:
     view = BenchView()
     output = Output(common, live=view)
     try:
-        endpoint = await _endpoint(base_url, model, headers)
-        work = flow.bench(endpoint, workload, wiring.load_generator(), folder, emit=output.event)
+        named = await _named(endpoint)
+        work = flow.bench(named, workload, wiring.load_generator(), folder, emit=output.event)
         result = await stoppable(work, kept=f"levels that were finished are in {folder}")
     except MeasurementError as error:
-        raise await _with_names(error, base_url, model, headers) from error
+        raise await _with_names(error, endpoint) from error
     finally:
         view.close()
     _tell(output, result, folder)
@@ -160,34 +158,29 @@ def _figures(best: Summary) -> str:
     return f"{units.show_number(best.output_tokens_per_s)} output tokens/s{ttft}"
 
 
-async def _endpoint(base_url: str, model: str | None, headers: dict[str, str]) -> Endpoint:
-    unnamed = Endpoint(base_url=base_url, served_name=model or "", headers=headers)
-    if model is not None:
-        return unnamed
-    served = await probe.models(unnamed)
+async def _named(endpoint: Endpoint) -> Endpoint:
+    """The endpoint with the name of the one model it serves, where none was asked for."""
+    if endpoint.served_name:
+        return endpoint
+    served = await probe.models(endpoint)
     if len(served) != 1:
+        names = ", ".join(model.name for model in served)
         raise InvalidInput(
-            f"{base_url} serves {', '.join(model.name for model in served)}"
-            if served
-            else f"{base_url} lists no model",
-            hint=f"name the model: --model {served[0].name}" if served else "name the model: --model NAME",
+            f"{endpoint.base_url} serves {names}" if served else f"{endpoint.base_url} lists no model",
+            hint=f"name the model: --model {served[0].name if served else 'NAME'}",
         )
-    return Endpoint(base_url=base_url, served_name=served[0].name, vocabulary=served[0].vocabulary, headers=headers)
+    return replace(endpoint, served_name=served[0].name, vocabulary=served[0].vocabulary)
 
 
-async def _with_names(
-    error: MeasurementError, base_url: str, model: str | None, headers: dict[str, str]
-) -> MeasurementError:
+async def _with_names(error: MeasurementError, endpoint: Endpoint) -> MeasurementError:
     """*error*, with the names that are served where the one asked for is none of them."""
-    if model is None:
-        return error
     try:
-        served = await probe.models(Endpoint(base_url=base_url, served_name=model, headers=headers))
+        names = [model.name for model in await probe.models(endpoint)]
     except MeasurementError:
         return error
-    if not served or model in {one.name for one in served}:
+    if not names or not endpoint.served_name or endpoint.served_name in names:
         return error
-    return MeasurementError(error.message, hint=f"{base_url} serves `{served[0].name}`: use --model {served[0].name}")
+    return MeasurementError(error.message, hint=f"{endpoint.base_url} serves `{names[0]}`: use --model {names[0]}")
 
 
 def _workload(file: Path | None, **given: Any) -> Workload:
@@ -198,10 +191,30 @@ def _workload(file: Path | None, **given: Any) -> Workload:
     try:
         workload = Workload.model_validate(document)
     except ValidationError as error:
-        problems = [f"--{detail['loc'][0]}: {detail['msg'].removeprefix('Value error, ')}" for detail in error.errors()]
+        problems = [
+            f"{_option(detail['loc'])}: {_problem(detail['msg'], detail['input'])}" for detail in error.errors()
+        ]
         raise InvalidInput("; ".join(problems), hint="`lading bench --help` says what it takes") from error
     lengths.parse(workload.scenario)
     return workload
+
+
+def _option(location: tuple[int | str, ...]) -> str:
+    """The option that a key of the workload is given by."""
+    match location:
+        case ("levels", "rate", *_):
+            return "--rates"
+        case ("slo", str(metric), *_):
+            return f"--slo-{metric.removesuffix('_s')}"
+        case (first, *_):
+            return f"--{first}"
+        case _:
+            return "the workload"
+
+
+def _problem(message: str, given: object) -> str:
+    own = message.removeprefix("Value error, ")
+    return own if own != message else f"{own[:1].lower()}{own[1:]}, not {given!r}"
 
 
 def _levels(levels: str | None, rates: str | None) -> dict[str, list[Any]] | None:

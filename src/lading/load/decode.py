@@ -49,7 +49,7 @@ def decode(exchange: Exchange) -> Answer:
             answer.error, answer.message = "stream", str(error)
     if answer.error is None:
         _judge(exchange, answer)
-    answer.message = answer.message[:LONGEST_MESSAGE]
+    answer.message = _printable(answer.message)
     return answer
 
 
@@ -95,7 +95,7 @@ def _take(event: dict[str, Any], at: float, answer: Answer) -> None:
         answer.prompt_tokens = _count(usage.get("prompt_tokens"))
         answer.completion_tokens = _count(usage.get("completion_tokens"))
     if answer.served_model is None and isinstance(event.get("model"), str):
-        answer.served_model = event["model"][:LONGEST_MESSAGE]
+        answer.served_model = _printable(event["model"])
     choices = event.get("choices")
     for choice in choices if isinstance(choices, list) else ():
         if not isinstance(choice, dict):
@@ -103,7 +103,7 @@ def _take(event: dict[str, Any], at: float, answer: Answer) -> None:
         if _has_content(choice):
             answer.token_times_s.append(at)
         if isinstance(reason := choice.get("finish_reason"), str):
-            answer.finish_reason = reason[:LONGEST_MESSAGE]
+            answer.finish_reason = _printable(reason)
 
 
 def _has_content(choice: dict[str, Any]) -> bool:
@@ -194,7 +194,7 @@ def _short(body: bytes) -> str:
         document = None
     if isinstance(document, dict):
         return _message(document)
-    return " ".join(body[:LONGEST_MESSAGE].decode("utf-8", "replace").split()) or "no body"
+    return body[: 4 * LONGEST_MESSAGE].decode("utf-8", "replace").strip() or "no body"
 
 
 def _message(document: dict[str, Any]) -> str:
@@ -203,7 +203,12 @@ def _message(document: dict[str, Any]) -> str:
     for key in ("error", "message", "detail"):
         if isinstance(found, dict) and found.get(key):
             found = found[key]
-    return " ".join((found if isinstance(found, str) else json.dumps(found)).split())
+    return found if isinstance(found, str) else json.dumps(found)
+
+
+def _printable(text: str) -> str:
+    """A server's words, safe to print: one line, no control characters, not too long."""
+    return " ".join("".join(char if char.isprintable() else " " for char in text).split())[:LONGEST_MESSAGE]
 
 
 def _count(value: object) -> int | None:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from time import monotonic
 from typing import Literal
 
+from lading.load.decode import Answer, decode
 from lading.load.pool import Pool
 from lading.load.wire import Exchange
 from lading.measure import arrivals
@@ -15,6 +16,8 @@ from lading.measure import arrivals
 MOST_IN_FLIGHT = 4096
 #: File descriptors left to everything else in this process.
 SPARE_DESCRIPTORS = 64
+#: Answers are kept as they came until the level ended. Beyond this they are read as they end, which costs CPU then.
+MOST_HELD_BYTES = 1024 * 1024 * 1024
 #: A level may end early for its errors only after so many ended.
 ERRORS_COUNT_FROM = 10
 
@@ -30,11 +33,21 @@ class Request:
 
 @dataclass(frozen=True, slots=True)
 class Sent:
-    """One request that was issued; *due_s* is monotonic: when it was due, or its stream became free."""
+    """One request that was issued.
+
+    Attributes:
+        due_s: When it was due, or its stream became free; monotonic.
+        answer: What was read of its answer, None where that is still to come.
+    """
 
     index: int
     due_s: float
     exchange: Exchange
+    answer: Answer | None = None
+
+    def read(self) -> Answer:
+        """What its answer said."""
+        return self.answer or decode(self.exchange)
 
     @property
     def late_s(self) -> float:
@@ -64,6 +77,7 @@ class Drive:
     failed: int = 0
     ended: Literal["complete", "duration", "errors"] = "complete"
     capped: bool = False
+    held_bytes: int = 0
     began_s: float = field(default_factory=monotonic)
 
     async def closed_loop(self, streams: int) -> None:
@@ -101,8 +115,14 @@ class Drive:
 
     async def _one(self, request: Request, due_s: float) -> None:
         exchange = await self.pool.send(request.payload, timeout_s=self.timeout_s)
-        self.sent.append(Sent(request.index, due_s, exchange))
         self.failed += looks_failed(exchange)
+        self.held_bytes += len(exchange.raw)
+        answer = None
+        if self.held_bytes > MOST_HELD_BYTES:
+            answer = decode(exchange)
+            self.held_bytes -= len(exchange.raw)
+            exchange.forget()
+        self.sent.append(Sent(request.index, due_s, exchange, answer))
 
     def _stops(self) -> bool:
         if self.ended == "complete":

@@ -7,7 +7,7 @@ limits are part of the documentation of `ClientHealth`.
 import asyncio
 import math
 from collections.abc import Sequence
-from statistics import mean, median
+from statistics import fmean, median
 from time import monotonic, process_time
 from typing import Protocol
 
@@ -103,7 +103,7 @@ def _bursts(health: ClientHealth, records: Sequence[RequestRecord]) -> str | Non
     gaps_s = [gap for record in records if record.ok for gap in record.itl_s]
     if not gaps_s or health.cpu_share < BURST_CPU_SHARE:
         return None
-    middle_s, mean_s = median(gaps_s), mean(gaps_s)
+    middle_s, mean_s = median(gaps_s), fmean(gaps_s)
     if mean_s < SHORTEST_GAP_S or middle_s >= BURST_SHARE * mean_s:
         return None
     return f"the median gap between chunks is {middle_s * 1000:.2g} ms, the mean {mean_s * 1000:.3g} ms: many per read"

@@ -6,25 +6,22 @@ folded and written. Nothing is parsed while it is measured.
 
 import asyncio
 import gc
-import os
 from collections import Counter
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from time import monotonic
-from typing import IO
 
 from lading.errors import MeasurementError
 from lading.events import Emit, LevelMeasured, LevelNotMeasured, LevelProgress, LevelStarted
-from lading.load import health, probe
-from lading.load.decode import decode
-from lading.load.drive import Drive, Request, Sent, in_flight_cap
-from lading.load.pool import Pool, Target, target
+from lading.load import fold, health, probe
+from lading.load.drive import Drive, Request, Sent
+from lading.load.pool import Pool, target
 from lading.load.request import body, payload
 from lading.measure import records, schedule
 from lading.measure.prompts import Form
-from lading.measure.records import ClientHealth, Level, RecordHeader, RequestRecord
+from lading.measure.records import ClientHealth, Level
 from lading.measure.summary import summarize
 from lading.ports import Endpoint, LevelDone, LevelLost
 from lading.spec.workload import Workload
@@ -44,7 +41,7 @@ class OpenAILoad:
 
     def __init__(self, foreign: health.ForeignLoad | None = None) -> None:
         self._foreign = foreign
-        self._taken: dict[tuple[str, str, str], probe.Taken] = {}
+        self._taken: dict[str, probe.Taken] = {}
 
     async def warm_up(self, endpoint: Endpoint, workload: Workload, *, emit: Emit) -> int:
         """See `LoadGenerator.warm_up`.
@@ -53,24 +50,15 @@ class OpenAILoad:
         rate at most 10 % above that of the window before.
         """
         del emit
-        most = workload.requests if workload.warmup is None else workload.warmup
+        most = max(LEAST_WARM_UP, workload.requests) if workload.warmup is None else workload.warmup
         if most == 0:
             return 0
         endpoint, form = await self._asked(endpoint, workload)
+        requests = _requests(schedule.plan_warm_up(workload, form, most), endpoint, workload)
         streams = max(workload.levels.concurrency, default=LEAST_WARM_UP)
-        requests = _requests(schedule.plan_warm_up(workload, form, max(most, LEAST_WARM_UP)), endpoint, workload)
         window = len(requests) if workload.warmup is not None else max(LEAST_WARM_UP, streams)
-        sent: list[Sent] = []
         async with _connections(endpoint) as pool:
-            rate_before = 0.0
-            while len(sent) < len(requests):
-                drive = Drive(pool=pool, requests=requests[len(sent) : len(sent) + window], timeout_s=workload.timeout)
-                await drive.closed_loop(streams)
-                sent += drive.sent
-                rate = len(drive.sent) / (monotonic() - drive.began_s)
-                if drive.failed == len(drive.sent) or 0 < rate <= rate_before * (1 + STEADY_GAIN):
-                    break
-                rate_before = rate
+            sent = await _until_steady(pool, requests, streams=streams, window=window, timeout_s=workload.timeout)
         _raise_if_none_answered(sent, endpoint)
         return len(sent)
 
@@ -78,7 +66,7 @@ class OpenAILoad:
         self, endpoint: Endpoint, workload: Workload, directory: Path, *, emit: Emit
     ) -> AsyncIterator[LevelDone | LevelLost]:
         """See `LoadGenerator.run`. A level's records are in ``concurrency-8.jsonl`` or ``rate-0.5.jsonl``."""
-        directory.mkdir(parents=True, exist_ok=True)
+        directory.mkdir(parents=True, exist_ok=True)  # noqa: ASYNC240 - before anything is timed
         for level in schedule.levels(workload):
             emit(LevelStarted(level=level, requests=workload.requests))
             try:
@@ -106,7 +94,12 @@ class OpenAILoad:
             )
             started_at = datetime.now(UTC).isoformat(timespec="milliseconds")
             seen = await self._driven(drive, level, emit)
-        return await asyncio.to_thread(_folded, drive, level, workload, seen, started_at, directory)
+        header, told = await asyncio.to_thread(fold.folded, drive, level, workload, seen=seen, started_at=started_at)
+        path = directory / f"{level.kind}-{level.value:.15g}.jsonl"
+        fold.write_whole(path, records.render(header, told))
+        if not any(record.ok for record in told):
+            return LevelLost(level=level, reason=fold.why_lost(told))
+        return LevelDone(level=level, summary=summarize(header, told), record_file=path)
 
     async def _driven(self, drive: Drive, level: Level, emit: Emit) -> ClientHealth:
         """Drive one level; what was seen of the client meanwhile."""
@@ -125,14 +118,14 @@ class OpenAILoad:
 
     async def _asked(self, endpoint: Endpoint, workload: Workload) -> tuple[Endpoint, Form]:
         """The endpoint with the keys it takes, and the form of prompts; a server is asked once."""
-        key = (endpoint.base_url, endpoint.served_name, f"{workload.api} {workload.prompt} {workload.ignore_eos}")
+        key = repr((endpoint, workload.api, workload.prompt, workload.ignore_eos))  # secrets are not in a repr
         if key not in self._taken:
             self._taken[key] = await probe.taken(endpoint, workload)
         return self._taken[key].endpoint, self._taken[key].form
 
 
 def _requests(planned: Sequence[schedule.Planned], endpoint: Endpoint, workload: Workload) -> tuple[Request, ...]:
-    where: Target = target(endpoint.base_url)
+    where = target(endpoint.base_url)
     return tuple(
         Request(one.index, one.due_s, payload(body(one, endpoint, workload), where, endpoint, workload))
         for one in planned
@@ -175,84 +168,29 @@ async def _tell(drive: Drive, level: Level, emit: Emit) -> None:
         )
 
 
-def _folded(
-    drive: Drive, level: Level, workload: Workload, seen: ClientHealth, started_at: str, directory: Path
-) -> LevelDone | LevelLost:
-    """Everything that comes after the last answer: read, fold, write."""
-    told = sorted((_record(sent, drive.began_s) for sent in drive.sent), key=lambda record: record.index)
-    header = RecordHeader(
-        level=level,
-        started_at=started_at,
-        duration_s=_duration_s(told),
-        health=health.judged(seen, told, capped_at=in_flight_cap() if drive.capped else None),
-        slo=workload.slo.model_dump(exclude_none=True) if workload.slo else {},
-        ended=drive.ended,
-    )
-    path = directory / f"{level.kind}-{level.value:.15g}.jsonl"
-    write_whole(path, records.render(header, told))
-    if not any(record.ok for record in told):
-        return LevelLost(level=level, reason=_why_lost(told))
-    return LevelDone(level=level, summary=summarize(header, told), record_file=path)
-
-
-def _record(sent: Sent, began_s: float) -> RequestRecord:
-    """What is kept of one request; its times count from the start of the level."""
-    exchange = sent.exchange
-    answer = decode(exchange)
-    ended_s = answer.complete_s if answer.complete_s is not None else exchange.ended_s
-    return RequestRecord(
-        index=sent.index,
-        scheduled_s=sent.due_s - began_s,
-        sent_s=exchange.sent_s - began_s if exchange.sent_s is not None else None,
-        token_times_s=tuple(at - began_s for at in answer.token_times_s),
-        done_s=ended_s - began_s if ended_s is not None else None,
-        prompt_tokens=answer.prompt_tokens,
-        completion_tokens=answer.completion_tokens,
-        status=answer.status,
-        finish_reason=answer.finish_reason,
-        served_model=answer.served_model,
-        error=answer.error,
-        error_message=answer.message or None,
-        reconnects=exchange.reconnects,
-    )
-
-
-def _duration_s(told: Sequence[RequestRecord]) -> float:
-    sends = [record.sent_s for record in told if record.sent_s is not None]
-    ends = [record.done_s for record in told if record.done_s is not None]
-    return max(ends) - min(sends) if sends and ends else 0.0
-
-
-def _why_lost(told: Sequence[RequestRecord]) -> str:
-    if not told:
-        return "no request was issued"
-    message, count = Counter(record.error_message or str(record.error) for record in told).most_common(1)[0]
-    return f"none of {len(told)} requests was answered; {count} of them: {message}"
+async def _until_steady(
+    pool: Pool, requests: Sequence[Request], *, streams: int, window: int, timeout_s: float
+) -> list[Sent]:
+    """Offer *requests* window by window until one is hardly faster than the one before, or none is answered."""
+    sent: list[Sent] = []
+    rate_before_rps = 0.0
+    while len(sent) < len(requests):
+        drive = Drive(pool=pool, requests=requests[len(sent) : len(sent) + window], timeout_s=timeout_s)
+        await drive.closed_loop(streams)
+        sent += drive.sent
+        rate_rps = len(drive.sent) / (monotonic() - drive.began_s)
+        if drive.failed == len(drive.sent) or rate_rps <= rate_before_rps * (1 + STEADY_GAIN):
+            break
+        rate_before_rps = rate_rps
+    return sent
 
 
 def _raise_if_none_answered(sent: Sequence[Sent], endpoint: Endpoint) -> None:
-    answers = [decode(one.exchange) for one in sent]
+    answers = [one.read() for one in sent]
     if any(answer.error is None for answer in answers):
         return
     message, _ = Counter(answer.message for answer in answers).most_common(1)[0]
     raise MeasurementError(
         f"none of {len(answers)} requests to {endpoint.base_url} was answered: {message}",
-        hint=f"`lading ask {endpoint.base_url} --model {endpoint.served_name}` sends one and shows the answer",
+        hint=f"`lading ask {endpoint.base_url} hello --model {endpoint.served_name}` sends one and shows the answer",
     )
-
-
-def write_whole(path: Path, lines: Iterator[str]) -> None:
-    """Write *path* whole or not at all."""
-    temporary = path.with_name(f".{path.name}.part")
-    try:
-        with temporary.open("w", encoding="utf-8") as file:
-            file.writelines(lines)
-            _flush(file)
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
-
-
-def _flush(file: IO[str]) -> None:
-    file.flush()
-    os.fsync(file.fileno())

@@ -6,6 +6,7 @@ starts again with that send, and it is counted as a reconnect.
 """
 
 import asyncio
+import os
 import ssl
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -120,7 +121,7 @@ class Pool:
             exchange.fail("connect", f"no connection to {self.target.authority} within {timeout_s:g} s")
             return None
         except OSError as error:
-            exchange.fail("connect", f"no connection to {self.target.authority}: {error.strerror or error}")
+            exchange.fail("connect", f"no connection to {self.target.authority}: {_cause(error)}")
             return None
         exchange.connect_s = monotonic() - began_s
         self._all.add(connection)
@@ -143,3 +144,8 @@ class Pool:
         host, port = self._addresses[-1]
         _, connection = await loop.create_connection(Connection, host, port, **options)
         return connection
+
+
+def _cause(error: OSError) -> str:
+    """Why there was no connection, in the system's words, or those of TLS."""
+    return os.strerror(error.errno).lower() if error.errno and not isinstance(error, ssl.SSLError) else str(error)

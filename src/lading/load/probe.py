@@ -1,5 +1,6 @@
 """What a server takes, found out by asking it once before anything is timed."""
 
+import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Literal
@@ -146,4 +147,5 @@ async def _json(
 
 
 def _cause(error: aiohttp.ClientConnectorError) -> str:
-    return (error.os_error.strerror or str(error)).lower()
+    number = error.os_error.errno
+    return os.strerror(number).lower() if number else str(error)

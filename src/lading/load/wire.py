@@ -117,6 +117,10 @@ class Exchange:
         if ended is not None:
             ended()
 
+    def forget(self) -> None:
+        """Let go of the bytes: they were read."""
+        self.payload, self.raw, self.marks = b"", bytearray(), []
+
     def _over(self) -> bool:
         if self.head is None:
             self.head = parse_head(self.raw)

@@ -103,7 +103,7 @@ def parse(text: str) -> Fixed | Normal | Uniform:
     """
     found = _SHAPE.fullmatch(text)
     if found is None:
-        raise _wrong(text, "it is not a letter with numbers in parentheses")
+        raise _wrong(text, "it is not a letter and pairs of numbers in parentheses")
     letter = found[1].upper()
     numbers = [float(group) for group in found.groups()[1:] if group is not None]
     if letter not in {"D", "N", "U"}:

@@ -50,7 +50,7 @@ class Behaviour:
         takes_unknown_keys: Whether ``ignore_eos`` is taken; else 400.
         capacity: Requests answered at once, the others wait; 0: no limit. It makes a saturation knee.
         keep_alive: ``close`` says so and closes after each answer; ``silent`` says nothing and closes after it.
-        framing: Chunks, the end of the connection, or chunks sent a few bytes at a time.
+        framing: A chunk per write, the end of the connection, or chunks of a few bytes each.
         comments: Whether keep-alive comment lines come between the tokens.
         fault, fault_every, fault_after: What every so-manyth request suffers, and after how many tokens.
         api_key: The bearer token it wants; empty: none.
@@ -387,10 +387,12 @@ class Stream:
         if self._behaviour.framing == "close":
             self._connection.write(data)
             return
-        framed = b"%x\r\n%s\r\n" % (len(data), data) + (b"0\r\n\r\n" if last else b"")
-        size = 3 if self._behaviour.framing == "torn" else len(framed)
-        for start in range(0, len(framed), size):
-            self._connection.write(framed[start : start + size])
+        size = 7 if self._behaviour.framing == "torn" else len(data)
+        for start in range(0, len(data), size):
+            part = data[start : start + size]
+            self._connection.write(b"%x\r\n%s\r\n" % (len(part), part))
+        if last:
+            self._connection.write(b"0\r\n\r\n")
 
 
 def _told(truth: Truth, path: str) -> object:
