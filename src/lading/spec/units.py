@@ -96,5 +96,5 @@ def show_number(value: float) -> str:
     return f"{rounded:,.{max(0, min(digits, 12))}f}"
 
 
-Bytes = Annotated[int, BeforeValidator(parse_bytes)]
-Seconds = Annotated[float, BeforeValidator(parse_seconds)]
+Bytes = Annotated[int, BeforeValidator(parse_bytes, json_schema_input_type=int | float | str)]
+Seconds = Annotated[float, BeforeValidator(parse_seconds, json_schema_input_type=float | str)]

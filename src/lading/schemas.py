@@ -1,0 +1,79 @@
+"""The JSON Schemas of every document that leaves the program, by name: what `lading schema` prints.
+
+A document's version is part of its schema and changes only when an old reader could misread a new document; keys may be
+added to what we store without a new version. Committed copies are in ``docs/schemas/``: a test compares them, so that no
+schema changes unnoticed.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+from pydantic import TypeAdapter
+
+from lading.engines.base import Parameter
+from lading.events import Event
+from lading.flows.bench import BenchResult
+from lading.measure.records import RecordHeader, RequestRecord
+from lading.measure.summary import Summary
+from lading.ports import StudyRun
+from lading.report.document import Report
+from lading.spec.study import Study
+from lading.tuning.result import StudyResult
+from lading.tuning.trial import Fact, Trial
+from lading.weights.layout import VolumeDocument
+from lading.weights.manifest import Manifest
+
+DIALECT = "https://json-schema.org/draft/2020-12/schema"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Published:
+    """A document with a schema.
+
+    Attributes:
+        kind: The type that reads and writes it.
+        what: What it is, in one sentence.
+    """
+
+    name: str
+    kind: Any
+    what: str
+    version: int = 1
+
+    @property
+    def adapter(self) -> TypeAdapter[Any]:
+        """Reads a document of this kind: ``adapter.validate_json(text)``."""
+        return TypeAdapter(self.kind)
+
+
+_DOCUMENTS = (
+    Published(name="bench-result", kind=BenchResult, what="What `lading bench` measured: every level, and those it lost."),
+    Published(name="engine-parameter", kind=Parameter, what="One parameter of an engine's catalogue."),
+    Published(name="event", kind=Event, what="One line of `--format json` while a command works."),
+    Published(name="fact", kind=Fact, what="What happened in a study: one entry of its append-only history."),
+    Published(name="manifest", kind=Manifest, what="The manifest of one published version of a model."),
+    Published(name="record", kind=RequestRecord, what="One request: a line of a raw record file, after the first."),
+    Published(name="record-header", kind=RecordHeader, what="The first line of a raw record file."),
+    Published(name="report", kind=Report, what="`report.json`: a study's report."),
+    Published(name="study", kind=Study, what="A study as a person writes it, in YAML."),
+    Published(name="study-result", kind=StudyResult, what="What a study came to so far."),
+    Published(name="study-run", kind=StudyRun, what="One run of a study, as the store keeps it."),
+    Published(name="summary", kind=Summary, what="One level, folded from its records."),
+    Published(name="trial", kind=Trial, what="One trial, folded from its facts."),
+    Published(name="volume", kind=VolumeDocument, what="`.lading/volume.json`: what a volume is."),
+)
+
+#: Every published document by name, sorted.
+DOCUMENTS: dict[str, Published] = {document.name: document for document in _DOCUMENTS}
+
+
+def schema(name: str) -> dict[str, Any]:
+    """The JSON Schema (draft 2020-12) of the document *name*; a KeyError where there is none.
+
+    What a person writes is described as it may be written (``"30m"`` for seconds); what we store as a reader meets it:
+    keys left at their default may be absent.
+    """
+    document = DOCUMENTS[name]
+    head = {"$schema": DIALECT, "$id": f"urn:lading:{name}:{document.version}"}
+    described = document.adapter.json_schema(by_alias=True, mode="validation")
+    return {**head, **described, "title": name, "description": document.what}
