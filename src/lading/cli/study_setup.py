@@ -4,7 +4,7 @@ Problems of the document are collected and shown together, each with its file, l
 """
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeVar
 
@@ -17,7 +17,7 @@ from lading.flows.study import Setup
 from lading.hardware import environment, host
 from lading.measure import lengths
 from lading.measure.summary import PERCENTILES
-from lading.ports import Backend, Search, ServeRequest, Store, StudyRun
+from lading.ports import Backend, Deployment, Search, ServeRequest, Store, StudyRun
 from lading.spec import documents, units
 from lading.spec import ref as refs
 from lading.spec.documents import Location
@@ -51,7 +51,7 @@ class Prepared:
     facts: Facts
     program: str
     argv: tuple[str, ...]
-    """The defaults' command line."""
+    """The defaults' command line; that of another point where a rule refuses the defaults."""
 
     @property
     def served_name(self) -> str:
@@ -154,13 +154,20 @@ def _joined(path: Path, text: str, study: Study, *, engine: Engine, backend: Bac
         name="study", model=model_path, served_name=study.model.served_name or model.name, engine=engine,
         params=found.fixed, port=study.backend.port,
     )  # fmt: skip
-    plan = _try(problems, ("engine", "parameters"), lambda: backend.plan(request))
+    plan = _try(problems, ("engine", "parameters"), lambda: _plan(backend, request, found, facts))
     if plan is None:
         raise _refused(path, text, problems)
     return Prepared(
         path=path, text=text, study=study, model=model, model_path=model_path, engine=engine, backend=backend,
         space=found, search=search, facts=facts, program=plan.program, argv=plan.argv,
     )  # fmt: skip
+
+
+def _plan(backend: Backend, request: ServeRequest, found: Space, facts: Facts) -> Deployment:
+    """The defaults' deployment; where a rule refuses the defaults, that of a point that none refuses."""
+    if feasible.check(found.engine, request.params, facts) is None:
+        return backend.plan(request)
+    return backend.plan(replace(request, params=feasible.require_feasible(found, facts)))
 
 
 def _lone_problems(study: Study) -> Iterator[Problem]:

@@ -117,8 +117,14 @@ def opening(latest: StudyRun | None, study: Study, environment: Mapping[str, obj
     before = dict(dump(Study.model_validate(latest.spec)))
     after = dict(dump(study))
     for spec, surroundings in ((before, latest.environment), (after, environment)):
-        spec["resolved_model"] = surroundings.get("model")
+        spec["resolved_model"] = _weights(surroundings)
     return Opening(latest=latest, differences=changes.between(before, after))
+
+
+def _weights(environment: Mapping[str, object]) -> object:
+    """Where the weights were, and their version."""
+    model = environment.get("model")
+    return {key: model.get(key) for key in ("path", "version")} if isinstance(model, Mapping) else model
 
 
 def identity(study: Study) -> tuple[object, ...]:

@@ -5,6 +5,7 @@ an unknown one.
 """
 
 import difflib
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
@@ -111,26 +112,45 @@ def nearest(word: str, known: Iterator[str] | list[str] | tuple[str, ...]) -> st
 def _problem(name: str, tree: CommentedBase, kind: type[BaseModel], detail: ErrorDetails) -> str:
     location = tuple(detail["loc"])
     line = line_of(tree, location)
-    key = ".".join(str(part) for part in location if _is_key(tree, part, location, detail))
+    key = ".".join(_keys(tree, location, ends_outside=detail["type"] in {"missing", "extra_forbidden"}))
     message = detail["msg"].removeprefix("Value error, ")
     if detail["type"] == "extra_forbidden":
         near = nearest(str(location[-1]), _known_keys(kind, location[:-1]))
         message = "unknown key" + (f"; did you mean `{near}`?" if near else "")
     elif detail["type"] == "missing":
         message = "is required"
+    elif detail["type"] == "literal_error":
+        message = _not_among(detail)
+    elif detail["type"] == "too_short":
+        message = f"needs at least {detail['ctx']['min_length']}"
     elif detail["type"] != "value_error":
         message = f"{message}, not {detail['input']!r}"
     return f"{name}:{line or 1}: {key}: {message}"
 
 
-def _is_key(tree: Any, part: int | str, location: Location, detail: ErrorDetails) -> bool:
-    """Whether *part* of pydantic's location stands in the document (union tags do not)."""
-    if part == location[-1] and detail["type"] in {"missing", "extra_forbidden"}:
-        return True
-    for step in location[: location.index(part)]:
-        if _has(tree, step):
-            tree = tree[step]
-    return _has(tree, part)
+def _not_among(detail: ErrorDetails) -> str:
+    known = re.findall(r"'([^']*)'", detail["ctx"]["expected"])
+    near = nearest(str(detail["input"]), known)
+    return f"{detail['input']!r} is not one of {', '.join(known)}" + (f"; did you mean `{near}`?" if near else "")
+
+
+def _keys(tree: Any, location: Location, *, ends_outside: bool) -> Iterator[str]:
+    """The parts of pydantic's *location* that stand in the document; the tags of unions do not.
+
+    With *ends_outside* the last part names a key that is missing, or should be.
+    """
+    for index, part in enumerate(location):
+        following = location[index + 1 : index + 2]
+        if ends_outside and not following:
+            yield str(part)
+        elif _has(tree, part) and not _is_tag(tree[part], following):
+            yield str(part)
+            tree = tree[part]
+
+
+def _is_tag(below: Any, following: Location) -> bool:
+    """Whether a part that is also a key is a union's tag here: what follows it cannot be below that key."""
+    return bool(following) and not isinstance(below, Mapping) and not _has(below, following[0])
 
 
 def _has(tree: Any, part: int | str) -> bool:

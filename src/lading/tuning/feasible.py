@@ -39,8 +39,8 @@ def check(engine: Engine, params: Params, facts: Facts) -> Infeasible | None:
     return _of_rules(broken) if broken else _of_memory(engine, params, facts)
 
 
-def require_feasible(space: Space, facts: Facts) -> None:
-    """Make sure that the space has a point to try, before anything is started.
+def require_feasible(space: Space, facts: Facts) -> Params:
+    """A point of the space that nothing known is against: there is one to try, before anything is started.
 
     All points of a small space are looked at, else `SAMPLED_POINTS` random ones.
 
@@ -52,7 +52,7 @@ def require_feasible(space: Space, facts: Facts) -> None:
     for params in _candidates(space, size):
         refusal = check(space.engine, params, facts)
         if refusal is None:
-            return
+            return params
         refusals.append(refusal)
     rule, count = Counter(refusal.rule for refusal in refusals).most_common(1)[0]
     example = next(refusal for refusal in refusals if refusal.rule == rule)
