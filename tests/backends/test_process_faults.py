@@ -145,7 +145,7 @@ async def test_a_name_that_is_no_folder_is_refused(backend):
 def test_a_missing_program_says_what_was_looked_for_and_how_to_get_it(backend):
     engine = ScriptedEngine()
     missing = type("Missing", (ScriptedEngine,), {"programs": ("no-such-server",), "name": "vllm"})()
-    with pytest.raises(MissingProgram, match=r"looked for no-such-server with .*python.* and on the PATH") as raised:
+    with pytest.raises(MissingProgram, match=r"looked for 'no-such-server' with .*python.* and on the PATH") as raised:
         programs.find(missing, None)
     assert (raised.value.exit_code, raised.value.hint) == (3, "pip install vllm")
     with pytest.raises(MissingProgram, match="/no/such/python is not a Python interpreter"):

@@ -117,6 +117,11 @@ async def _read(response: aiohttp.ClientResponse) -> Answer:
     return Answer(status=response.status, text=text)
 
 
+def unreachable(error: aiohttp.ClientError) -> str:
+    """*error* in words."""
+    return "nothing listens there" if isinstance(error, aiohttp.ClientConnectorError) else printable(str(error))
+
+
 def refused(url: str, answer: Answer) -> ServingError:
     """The error that an *answer* from *url* is."""
     hint = None
@@ -226,10 +231,8 @@ async def _until_healthy(client: Client, started: float, deadline: float, check:
             answer = await _watched(client.get("/health", within_s=min(5.0, left_s)), check)
         except TimeoutError:
             last = "/health does not answer"
-        except aiohttp.ClientConnectorError:
-            last = "nothing listens there"
         except aiohttp.ClientError as error:
-            last = f"it cannot be reached ({error})"
+            last = unreachable(error)
         else:
             if answer.status in {200, 401, 403, 404, 405, 501}:
                 return

@@ -14,9 +14,8 @@ from lading.errors import MissingProgram
 
 #: How a program is got, for the hint of its absence.
 INSTALL: Mapping[str, str] = {"llama.cpp": 'pip install "lading[demo]"', "vllm": "pip install vllm"}
-#: Programs that are Python modules when no executable is found.
+#: Programs that can also be run as a Python module.
 MODULES: Mapping[str, str] = {"vllm": "vllm.entrypoints.cli.main"}
-SUBCOMMAND: Mapping[str, tuple[str, ...]] = {"vllm": ("serve",)}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,7 +42,7 @@ def find(engine: Engine, python: str | None) -> Program:
         if found is not None:
             return found
     raise MissingProgram(
-        f"no program of {engine.name} was found: looked for {' and '.join(engine.programs)} with {interpreter} and on the PATH",
+        f"no program of {engine.name} was found: looked for {' and '.join(map(repr, engine.programs))} with {interpreter} and on the PATH",
         hint=INSTALL.get(engine.name, f"install one of: {', '.join(engine.programs)}"),
     )
 
@@ -65,14 +64,16 @@ def _xllamacpp(interpreter: str) -> Program | None:
     return Program(name="xllamacpp", prefix=(interpreter, str(launcher)))
 
 
-def _executable(name: str, interpreter: str) -> Program | None:
+def _executable(program: str, interpreter: str) -> Program | None:
+    """*program*, which may have a subcommand (``vllm serve``): beside *interpreter*, on the PATH, or as a module."""
+    name, *subcommand = program.split(" ")
     beside = Path(interpreter).parent / name  # an absolute name stays as it is
     found = shutil.which(str(beside)) or shutil.which(name)
     if found is not None:
-        return Program(name=name, prefix=(found, *SUBCOMMAND.get(name, ())))
+        return Program(name=program, prefix=(found, *subcommand))
     module = MODULES.get(name)
     if module is not None and _has_module(interpreter, module.partition(".")[0]):
-        return Program(name=name, prefix=(interpreter, "-m", module, *SUBCOMMAND.get(name, ())))
+        return Program(name=program, prefix=(interpreter, "-m", module, *subcommand))
     return None
 
 

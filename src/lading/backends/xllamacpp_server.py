@@ -77,4 +77,7 @@ def _converted(xllamacpp: Any, before: Any, value: Any) -> Any:
 
 
 if __name__ == "__main__":
+    sys.tracebacklimit = 0  # the log ends with what went wrong, not with where in here
+    if sys.path[0] == os.path.dirname(os.path.abspath(__file__)):  # noqa: PTH100, PTH120  (no pathlib: quick start)
+        sys.path.pop(0)  # the modules beside this one are not for it
     sys.exit(main(sys.argv[1]))

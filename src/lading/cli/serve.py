@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
+import aiohttp
 from cyclopts import Parameter
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
@@ -19,7 +20,7 @@ from lading.backends.process import ProcessBackend
 from lading.cli.interrupt import stoppable
 from lading.cli.output import Common, Output
 from lading.engines.base import Engine, RuleInput
-from lading.errors import InvalidInput, InvalidParameters, LadingError
+from lading.errors import InvalidInput, InvalidParameters, ServerSilent, ServingError
 from lading.events import Event, ServerStarting
 from lading.flows import serve as flow
 from lading.hardware import host
@@ -70,18 +71,20 @@ async def serve(
         dry_run: Print the command it would run, and stop.
     """
     output = Output(common, live=_live)
+    within_s = _seconds(deadline)
     model = servable.servable(refs.parse(ref))
     if backend != "process":
         raise InvalidInput(f"{backend!r} cannot start a server here", hint="use --backend process")
     adapter = wiring.backend(BackendChoice(kind=backend, python=python, env=_environment(env), port=port))
     assert isinstance(adapter, ProcessBackend)
     request = _request(model, engine, set_, served_name=served_name, name=name, host=host)
+    plan = adapter.plan(request)
     if dry_run:
-        _tell_plan(output, adapter.plan(request))
+        _tell_plan(output, plan)
         return
     if model.unmanaged:
         output.say(f"{model.path} has no manifest: served as it is, its format ({model.format}) was checked")
-    work = flow.serve(adapter, request, within_s=units.parse_seconds(deadline), emit=output.event)
+    work = flow.serve(adapter, request, within_s=within_s, emit=output.event)
     served = await stoppable(work, kept="nothing was left running", leaving=adapter.kill_started)
     _tell_served(output, request.name, served)
 
@@ -110,7 +113,7 @@ async def stop(
     if unknown:
         raise InvalidInput(f"no server is called {', '.join(unknown)}", hint=_known(running))
     for name in running if all_ else dict.fromkeys(names):
-        await flow.stop(backend, name, emit=output.event, within_s=units.parse_seconds(deadline))
+        await flow.stop(backend, name, emit=output.event, within_s=_seconds(deadline))
         if not output.json:
             output.result({"stopped": name}, f"{name} is stopped")
 
@@ -121,6 +124,7 @@ async def ask(
     *,
     max_tokens: int = 128,
     model: str | None = None,
+    raw: Annotated[bool, Parameter(negative=())] = False,
     api_key_env: str | None = None,
     deadline: str = "10m",
     common: Common | None = None,
@@ -132,18 +136,25 @@ async def ask(
         prompt: What to say.
         max_tokens: The longest answer.
         model: The model to ask for; the one that is served by default.
+        raw: Complete the text as it is, without a chat around it: for base models.
         api_key_env: The environment variable that has the server's key; LADING_API_KEY by default.
         deadline: How long the answer may take.
     """
     output = Output(common)
-    endpoint = await _endpoint(server, api_key_env)
-    async with asking.Client(endpoint.base_url, endpoint.headers) as client:
-        name = model or endpoint.served_name or await asking.only_name(client, within_s=10.0)
-        try:
-            async with asyncio.timeout(units.parse_seconds(deadline)):
-                text = await _asked(client, name, prompt, max_tokens, show=not output.json)
-        except TimeoutError:
-            raise LadingError(f"{endpoint.base_url} did not finish its answer within {deadline}") from None
+    endpoint = await endpoint_of(server, api_key_env)
+    try:
+        async with (
+            asyncio.timeout(_seconds(deadline)),
+            asking.Client(endpoint.base_url, endpoint.headers) as client,
+        ):
+            name = model or endpoint.served_name or await asking.only_name(client, within_s=30.0)
+            text = await _asked(client, name, prompt, max_tokens, raw=raw, show=not output.json)
+    except TimeoutError:
+        raise ServerSilent(f"{endpoint.base_url} did not finish its answer within {deadline}") from None
+    except aiohttp.ClientError as error:
+        raise ServingError(
+            f"{endpoint.base_url} cannot be asked: {asking.unreachable(error)}", hint="is a server running there?"
+        ) from error
     if output.json:
         output.result({"model": name, "answer": text})
 
@@ -239,12 +250,12 @@ def _tell_served(output: Output, name: str, served: flow.Served) -> None:
     output.result(document, "\n".join(lines))
 
 
-async def _asked(client: asking.Client, name: str, prompt: str, max_tokens: int, *, show: bool) -> str:
-    """The answer, printed piece by piece where *show*; a base model without a chat form is given plain text."""
+async def _asked(client: asking.Client, name: str, prompt: str, max_tokens: int, *, raw: bool, show: bool) -> str:
+    """The answer, printed piece by piece where *show*."""
     size = {"model": name, "max_tokens": max_tokens, "stream": True}
-    body: dict[str, Any] = {**size, "messages": [{"role": "user", "content": prompt}]}
+    path, said = ("completions", {"prompt": prompt}) if raw else ("chat/completions", {"messages": _turn(prompt)})
     pieces: list[str] = []
-    async for event in client.stream("/v1/chat/completions", body):
+    async for event in client.stream(f"/v1/{path}", {**size, **said}):
         choice = (event.get("choices") or [{}])[0]
         piece = asking.printable((choice.get("delta") or {}).get("content") or choice.get("text") or "")
         pieces.append(piece)
@@ -255,7 +266,16 @@ async def _asked(client: asking.Client, name: str, prompt: str, max_tokens: int,
     return "".join(pieces)
 
 
-async def _endpoint(server: str, api_key_env: str | None) -> Endpoint:
+def _turn(prompt: str) -> list[dict[str, str]]:
+    return [{"role": "user", "content": prompt}]
+
+
+async def endpoint_of(server: str, api_key_env: str | None) -> Endpoint:
+    """Where to ask *server*: a URL, or what `lading serve` called it; its served name is empty where it is to be found out.
+
+    Raises:
+        InvalidInput: No server is called so.
+    """
     if "://" in server:
         choice = BackendChoice(kind="endpoint", url=checked_url(server), api_key_env=api_key_env or API_KEY_VARIABLE)
         return Endpoint(
@@ -276,6 +296,13 @@ def _process_backend() -> ProcessBackend:
 
 def _known(names: Sequence[str]) -> str:
     return f"running here: {', '.join(names)}" if names else "none runs here; `lading serve REF` starts one"
+
+
+def _seconds(text: str) -> float:
+    try:
+        return units.parse_seconds(text)
+    except ValueError as error:
+        raise InvalidInput(f"--deadline: {error}", hint="such as --deadline 90s") from error
 
 
 def _live(event: Event) -> None:

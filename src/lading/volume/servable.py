@@ -59,6 +59,8 @@ def servable(ref: Reference) -> Servable:
             hint=f"lading pull {ref} ./volume",
         )
     found = find.locate(ref)
+    if found is not None and found.model is None:
+        raise _whole_volume(found)
     if found is None or found.model is None or not _names_a_model(found):
         return _unmanaged(ref)
     manifest = found.volume.manifest(found.model, found.version)
@@ -108,6 +110,12 @@ def facts(path: Path, files: Mapping[str, int], kind: str) -> ModelFacts:
 def _names_a_model(found: Found) -> bool:
     """Whether the reference means a model of the volume; other paths that exist in it are plain folders and files."""
     return found.version is not None or found.volume.current(found.model or "") is not None or not _there(found)
+
+
+def _whole_volume(found: Found) -> InvalidReference:
+    models = sorted({manifest.model for manifest in found.volume.manifests()})
+    known = f"its models: {', '.join(models[:8])}" if models else "nothing is published on it"
+    return InvalidReference(f"{found.volume.root} is a volume, not a model", hint=known)
 
 
 def _there(found: Found) -> bool:
