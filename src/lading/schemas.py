@@ -11,6 +11,7 @@ from typing import Any
 from pydantic import TypeAdapter
 
 from lading.engines.base import Parameter
+from lading.engines.documents import EngineDocument, RuleDocument
 from lading.events import Event
 from lading.flows.bench import BenchResult
 from lading.measure.records import RecordHeader, RequestRecord
@@ -47,8 +48,12 @@ class Published:
 
 
 _DOCUMENTS = (
-    Published(name="bench-result", kind=BenchResult, what="What `lading bench` measured: every level, and those it lost."),
+    Published(
+        name="bench-result", kind=BenchResult, what="What `lading bench` measured: every level, and those it lost."
+    ),
+    Published(name="engine", kind=EngineDocument, what="One engine, as `lading engines` lists it."),
     Published(name="engine-parameter", kind=Parameter, what="One parameter of an engine's catalogue."),
+    Published(name="engine-rule", kind=RuleDocument, what="One check before an engine is started."),
     Published(name="event", kind=Event, what="One line of `--format json` while a command works."),
     Published(name="fact", kind=Fact, what="What happened in a study: one entry of its append-only history."),
     Published(name="manifest", kind=Manifest, what="The manifest of one published version of a model."),

@@ -128,10 +128,17 @@ class RuleInput:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rule:
-    """One check before launch: *check* gives the message of a breach, or None; unknown facts break nothing."""
+    """One check before launch: *check* gives the message of a breach, or None; unknown facts break nothing.
+
+    Attributes:
+        about: What must hold, in one sentence.
+        parameters: Names of the parameters it looks at.
+    """
 
     name: str
     check: Callable[[RuleInput], str | None]
+    about: str = ""
+    parameters: tuple[str, ...] = ()
     hint: str = ""
     source: str = ""
 
@@ -171,12 +178,11 @@ class Command:
 class Probe:
     """A GET that tells something about a running server; *name* keys its answer in `Engine.effective`.
 
-    The answer is handed on as JSON, or as text with *text*; one that fails is left out.
+    The answer is handed on as JSON, or as text where it is none; one that fails is left out.
     """
 
     name: str
     path: str
-    text: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -149,15 +149,21 @@ def _without_dots(
         else:
             _put(parts.setdefault(owner[0].name, {}), normal(path).split("."), raw)
     for name, some in parts.items():
+        key = next((spelling for spelling in plain if _means(catalogue, spelling, name)), name)
         try:
-            whole = values.document(plain.get(name) or {})
+            whole = values.document(plain.get(key) or {})
         except ValueError:
             continue  # the whole document is wrong: said when it is read
         if isinstance(whole, dict):
-            plain[name] = _merged(whole, some)
+            plain[key] = _merged(whole, some)
         else:
             problems.append(f"{name}: {json.dumps(whole)} has no keys")
     yield from plain.items()
+
+
+def _means(catalogue: Catalogue, spelling: str, name: str) -> bool:
+    found = catalogue.find(spelling)
+    return not isinstance(found, str) and found[0].name == name
 
 
 def _put(into: dict[str, object], path: list[str], value: object) -> None:

@@ -206,7 +206,7 @@ _add(
 )  # fmt: skip
 _add(
     "n_gpu_layers", "--n-gpu-layers --gpu-layers -ngl", Attribute("n_gpu_layers"), kind="int", default=-1, minimum=-2,
-    choices=("auto", "all"), synonyms={"auto": -1, "-1": -1, "all": -2}, default_note="-1: auto", search=SearchRange(values=("all",)), memory="+",
+    choices=("auto", "all"), synonyms={"auto": -1, "-1": -1, "all": -2}, default_note="-1: auto", memory="+",
     help="Layers on the GPU: a number, auto (-1) or all (-2).",
 )  # fmt: skip
 _add(

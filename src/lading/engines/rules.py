@@ -5,6 +5,7 @@ Each rule looks at resolved values (`RuleInput`) and gives the message of a brea
 hangs, or a number of something else than was asked for.
 """
 
+import inspect
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -58,9 +59,16 @@ def number(given: RuleInput, name: str) -> float | None:
     return value if isinstance(value, int | float) and not isinstance(value, bool) else None
 
 
-def rule(name: str, *, source: str, hint: str = "") -> Callable[[Check], Rule]:
-    """Make a `Rule` of the function below."""
-    return lambda check: Rule(name=name, check=check, hint=hint, source=source)
+def rule(name: str, *, on: str, source: str, hint: str = "") -> Callable[[Check], Rule]:
+    """Make a `Rule` of the function below; its docstring says what must hold, *on* names the parameters it looks at."""
+    return lambda check: Rule(
+        name=name,
+        check=check,
+        hint=hint,
+        source=source,
+        about=inspect.getdoc(check) or "",
+        parameters=tuple(on.split()),
+    )
 
 
 # ------------------------------------------------------------------------------------------------------ llama.cpp
@@ -69,7 +77,12 @@ _RUN = "run on xllamacpp 2026.10.11549"
 _QUANTISED = frozenset({"q8_0", "q4_0", "q4_1", "iq4_nl", "q5_0", "q5_1"})
 
 
-@rule("slots", source=f"{_RUN}: 0 says it is ready and never answers, 300 raises", hint="set n_parallel from 1 to 256")
+@rule(
+    "slots",
+    on="n_parallel",
+    source=f"{_RUN}: 0 says it is ready and never answers, 300 raises",
+    hint="set n_parallel from 1 to 256",
+)
 def slots(given: RuleInput) -> str | None:
     """1 ≤ n_parallel ≤ 256."""
     n_parallel = number(given, "n_parallel")
@@ -78,7 +91,12 @@ def slots(given: RuleInput) -> str | None:
     return f"n_parallel is {n_parallel:g}, it must be from 1 to 256"
 
 
-@rule("batch", source=f"{_RUN}: the process aborts without a reason", hint="set n_batch and n_ubatch to 1 or more")
+@rule(
+    "batch",
+    on="n_batch n_ubatch",
+    source=f"{_RUN}: the process aborts without a reason",
+    hint="set n_batch and n_ubatch to 1 or more",
+)
 def batch(given: RuleInput) -> str | None:
     """n_batch ≥ 1 and n_ubatch ≥ 1."""
     for name in ("n_batch", "n_ubatch"):
@@ -88,7 +106,12 @@ def batch(given: RuleInput) -> str | None:
     return None
 
 
-@rule("ubatch-in-batch", source=f"{_RUN}: accepted in silence", hint="lower n_ubatch, or raise n_batch")
+@rule(
+    "ubatch-in-batch",
+    on="n_batch n_ubatch",
+    source=f"{_RUN}: accepted in silence",
+    hint="lower n_ubatch, or raise n_batch",
+)
 def ubatch_in_batch(given: RuleInput) -> str | None:
     """n_ubatch ≤ n_batch."""
     n_batch, n_ubatch = number(given, "n_batch"), number(given, "n_ubatch")
@@ -99,6 +122,7 @@ def ubatch_in_batch(given: RuleInput) -> str | None:
 
 @rule(
     "quantised-v-needs-flash-attention",
+    on="cache_type_v flash_attn",
     source=f"{_RUN}: raises",
     hint="set flash_attn to on or auto, or cache_type_v to f16",
 )
@@ -111,7 +135,7 @@ def quantised_v(given: RuleInput) -> str | None:
 
 
 @rule(
-    "slot-holds-request", source=f"{_RUN}: HTTP 400 exceed_context_size_error, or an answer cut short",
+    "slot-holds-request", on="n_ctx n_parallel kv_unified", source=f"{_RUN}: HTTP 400 exceed_context_size_error, or an answer cut short",
     hint="raise n_ctx, lower n_parallel, or set kv_unified",
 )  # fmt: skip
 def slot_holds_request(given: RuleInput) -> str | None:
@@ -124,6 +148,7 @@ def slot_holds_request(given: RuleInput) -> str | None:
 
 @rule(
     "threads-on-cores",
+    on="n_threads n_threads_batch",
     source="measured: more threads than cores gain nothing, and are a cliff under load",
     hint="at most one thread per core",
 )
@@ -137,7 +162,12 @@ def threads_on_cores(given: RuleInput) -> str | None:
     return None
 
 
-@rule("memory", source="weights and cache, computed", hint="lower n_ctx, or choose a smaller cache type or model file")
+@rule(
+    "memory",
+    on="n_ctx n_parallel kv_unified n_ubatch cache_type_k cache_type_v n_gpu_layers",
+    source="weights and cache, computed",
+    hint="lower n_ctx, or choose a smaller cache type or model file",
+)
 def llamacpp_memory(given: RuleInput) -> str | None:
     """Weights and cache fit into the host's memory, or into that of the GPUs when all layers go there."""
     need = memory.llamacpp(given.params, given.model) if given.model else None
@@ -171,10 +201,13 @@ def _parallel(given: RuleInput, kind: str) -> int:
 
 
 @rule(
-    "heads-divide", source=f"{_SOURCE} (config/model.py)", hint="choose a tensor_parallel_size that divides the heads"
+    "heads-divide",
+    on="tensor_parallel_size",
+    source=f"{_SOURCE} (config/model.py)",
+    hint="choose a tensor_parallel_size that divides the heads",
 )
 def heads_divide(given: RuleInput) -> str | None:
-    """R1: heads % TP == 0."""
+    """Heads % TP == 0."""
     heads, tensor = given.model.heads if given.model else None, _parallel(given, "tensor")
     if not heads or heads % tensor == 0:
         return None
@@ -183,11 +216,12 @@ def heads_divide(given: RuleInput) -> str | None:
 
 @rule(
     "kv-heads-divide",
+    on="tensor_parallel_size",
     source="source of vllm 0.33.0: asserts at load (models/llama.py)",
     hint="choose a tensor_parallel_size that divides the KV heads, or is a multiple of them",
 )
 def kv_heads_divide(given: RuleInput) -> str | None:
-    """R2: kv_heads % TP == 0, or TP % kv_heads == 0."""
+    """kv_heads % TP == 0, or TP % kv_heads == 0."""
     kv_heads, tensor = given.model.kv_heads if given.model else None, _parallel(given, "tensor")
     if not kv_heads or kv_heads % tensor == 0 or tensor % kv_heads == 0:
         return None
@@ -196,11 +230,12 @@ def kv_heads_divide(given: RuleInput) -> str | None:
 
 @rule(
     "gpus",
+    on="tensor_parallel_size pipeline_parallel_size prefill_context_parallel_size data_parallel_size",
     source=f"{_SOURCE} for TP·PP·PCP on a node (config/parallel.py)",
     hint="lower a parallel size, or give it more GPUs",
 )
 def gpus(given: RuleInput) -> str | None:
-    """R3: TP·PP·PCP·DP ≤ GPUs."""
+    """TP·PP·PCP·DP ≤ GPUs."""
     sizes = {kind: _parallel(given, kind) for kind in ("tensor", "pipeline", "prefill_context", "data")}
     need = math.prod(sizes.values())
     if given.hardware is None or given.hardware.gpus == 0 or need <= given.hardware.gpus:
@@ -209,20 +244,21 @@ def gpus(given: RuleInput) -> str | None:
     return f"{shown} parallel needs {need} GPUs, there are {given.hardware.gpus}"
 
 
-@rule("layers", source=_SOURCE, hint="lower pipeline_parallel_size")
+@rule("layers", on="pipeline_parallel_size", source=_SOURCE, hint="lower pipeline_parallel_size")
 def layers(given: RuleInput) -> str | None:
-    """R4: PP ≤ layers."""
+    """PP ≤ layers."""
     pipeline, have = _parallel(given, "pipeline"), given.model.layers if given.model else None
     return f"pipeline_parallel_size is {pipeline}, the model has {have} layers" if have and pipeline > have else None
 
 
 @rule(
     "decode-context",
+    on="decode_context_parallel_size tensor_parallel_size",
     source=f"{_SOURCE} (config/parallel.py, config/model.py)",
     hint="leave decode_context_parallel_size at 1, or raise tensor_parallel_size above the KV heads",
 )
 def decode_context(given: RuleInput) -> str | None:
-    """R5: TP % DCP == 0; with grouped heads TP > K, DCP ≤ TP // K and (H // K) % DCP == 0."""
+    """TP % DCP == 0; with grouped heads TP > K, DCP ≤ TP // K and (H // K) % DCP == 0."""
     context, tensor = _parallel(given, "decode_context"), _parallel(given, "tensor")
     if context == 1:
         return None
@@ -240,11 +276,12 @@ def decode_context(given: RuleInput) -> str | None:
 
 @rule(
     "whole-prompt-in-batch",
+    on="max_num_batched_tokens max_model_len enable_chunked_prefill",
     source=f"{_SOURCE} (config/scheduler.py)",
     hint="raise max_num_batched_tokens, or leave chunked prefill on",
 )
 def whole_prompt_in_batch(given: RuleInput) -> str | None:
-    """R6: without chunked prefill, max_num_batched_tokens ≥ max_model_len."""
+    """Without chunked prefill, max_num_batched_tokens ≥ max_model_len."""
     tokens, longest = number(given, "max_num_batched_tokens"), _longest(given)
     if (
         given.params.get("enable_chunked_prefill") is not False
@@ -258,27 +295,43 @@ def whole_prompt_in_batch(given: RuleInput) -> str | None:
 
 @rule(
     "sequences-in-batch",
+    on="max_num_seqs max_num_batched_tokens",
     source=f"{_SOURCE} (config/scheduler.py)",
     hint="raise max_num_batched_tokens, or lower max_num_seqs",
 )
 def sequences_in_batch(given: RuleInput) -> str | None:
-    """R7: max_num_batched_tokens ≥ max_num_seqs."""
+    """max_num_batched_tokens ≥ max_num_seqs."""
     return _at_most(given, "max_num_seqs", number(given, "max_num_batched_tokens"), "max_num_batched_tokens")
 
 
-@rule("active-sequences", source=f"{_SOURCE} (config/scheduler.py)", hint="lower max_num_active_seqs")
+@rule(
+    "active-sequences",
+    on="max_num_active_seqs max_num_seqs",
+    source=f"{_SOURCE} (config/scheduler.py)",
+    hint="lower max_num_active_seqs",
+)
 def active_sequences(given: RuleInput) -> str | None:
-    """R7: max_num_active_seqs ≤ max_num_seqs."""
+    """max_num_active_seqs ≤ max_num_seqs."""
     return _at_most(given, "max_num_active_seqs", number(given, "max_num_seqs"), "max_num_seqs")
 
 
-@rule("prefill-threshold", source=f"{_SOURCE} (config/scheduler.py)", hint="lower long_prefill_token_threshold")
+@rule(
+    "prefill-threshold",
+    on="long_prefill_token_threshold max_model_len",
+    source=f"{_SOURCE} (config/scheduler.py)",
+    hint="lower long_prefill_token_threshold",
+)
 def prefill_threshold(given: RuleInput) -> str | None:
-    """R7: long_prefill_token_threshold ≤ max_model_len."""
+    """long_prefill_token_threshold ≤ max_model_len."""
     return _at_most(given, "long_prefill_token_threshold", _longest(given), "max_model_len")
 
 
-@rule("length-of-model", source=f"{_SOURCE} unless VLLM_ALLOW_LONG_MAX_MODEL_LEN=1", hint="lower max_model_len")
+@rule(
+    "length-of-model",
+    on="max_model_len",
+    source=f"{_SOURCE} unless VLLM_ALLOW_LONG_MAX_MODEL_LEN=1",
+    hint="lower max_model_len",
+)
 def length_of_model(given: RuleInput) -> str | None:
     """max_model_len ≤ the model's own length."""
     return _at_most(
@@ -286,9 +339,14 @@ def length_of_model(given: RuleInput) -> str | None:
     )
 
 
-@rule("length-holds-request", source="a longer request is refused with HTTP 400", hint="raise max_model_len")
+@rule(
+    "length-holds-request",
+    on="max_model_len",
+    source="a longer request is refused with HTTP 400",
+    hint="raise max_model_len",
+)
 def length_holds_request(given: RuleInput) -> str | None:
-    """R10: the longest prompt and its answer fit."""
+    """The longest prompt and its answer fit."""
     longest, need = _longest(given), given.longest_request_tokens
     if longest is None or need is None or need <= longest:
         return None
@@ -297,11 +355,12 @@ def length_holds_request(given: RuleInput) -> str | None:
 
 @rule(
     "memory",
+    on="gpu_memory_utilization kv_cache_memory_bytes max_model_len max_num_batched_tokens kv_cache_dtype dtype tensor_parallel_size pipeline_parallel_size",
     source="weights and cache, computed; raises at start",
     hint="raise tensor_parallel_size or gpu_memory_utilization, lower max_model_len, or quantise",
 )
 def vllm_memory(given: RuleInput) -> str | None:
-    """R11: weights fit beside a cache for one sequence of the longest length."""
+    """Weights fit beside a cache for one sequence of the longest length."""
     need = memory.vllm(given.params, given.model, given.hardware) if given.model else None
     have = given.hardware.gpu_memory_bytes if given.hardware else None
     longest = _longest(given)
@@ -318,10 +377,13 @@ def vllm_memory(given: RuleInput) -> str | None:
 
 
 @rule(
-    "quantisation-on-gpu", source=f"{_SOURCE} (get_min_capability)", hint="choose another quantization, or a newer GPU"
+    "quantisation-on-gpu",
+    on="quantization",
+    source=f"{_SOURCE} (get_min_capability)",
+    hint="choose another quantization, or a newer GPU",
 )
 def quantisation_on_gpu(given: RuleInput) -> str | None:
-    """R12: the GPU is new enough for the quantisation."""
+    """The GPU is new enough for the quantisation."""
     kind, capability = given.params.get("quantization"), given.hardware.gpu_capability if given.hardware else None
     least = _MIN_CAPABILITY.get(str(kind))
     if least is None or capability is None or capability >= least:
@@ -331,20 +393,26 @@ def quantisation_on_gpu(given: RuleInput) -> str | None:
 
 @rule(
     "quantisation-of-checkpoint",
+    on="quantization",
     source=f"{_SOURCE} (config/model.py)",
     hint="leave quantization out: the checkpoint says it",
 )
 def quantisation_of_checkpoint(given: RuleInput) -> str | None:
-    """R12: a quantised checkpoint and the flag agree."""
+    """A quantised checkpoint and the flag agree."""
     kind, stored = given.params.get("quantization"), given.model.quantization if given.model else None
     if not isinstance(kind, str) or not stored or _family(kind) == _family(stored):
         return None
     return f"quantization is {kind}, the checkpoint is quantised by {stored}"
 
 
-@rule("quantisation-dtype", source=f"{_SOURCE} (get_supported_act_dtypes)", hint="leave dtype at auto")
+@rule(
+    "quantisation-dtype",
+    on="quantization dtype",
+    source=f"{_SOURCE} (get_supported_act_dtypes)",
+    hint="leave dtype at auto",
+)
 def quantisation_dtype(given: RuleInput) -> str | None:
-    """R12: quantised weights do not go with float32; mxfp4 only with bfloat16."""
+    """Quantised weights do not go with float32; mxfp4 only with bfloat16."""
     kind, dtype = given.params.get("quantization"), given.params.get("dtype")
     if kind and dtype == "float32":
         return f"quantization {kind} does not take dtype float32"
@@ -355,11 +423,12 @@ def quantisation_dtype(given: RuleInput) -> str | None:
 
 @rule(
     "cache-of-backend",
+    on="attention_backend kv_cache_dtype",
     source="source of vllm 0.33.0 (fa_utils.py): raises, or another backend is taken",
     hint="leave attention_backend out, or kv_cache_dtype at auto",
 )
 def cache_of_backend(given: RuleInput) -> str | None:
-    """R13: the attention backend takes the cache's type."""
+    """The attention backend takes the cache's type."""
     backend, kind = str(given.params.get("attention_backend")), str(given.params.get("kv_cache_dtype"))
     capability = given.hardware.gpu_capability if given.hardware else None
     if backend == "FLEX_ATTENTION" and kind != "auto" and kind not in _PLAIN_CACHE:
@@ -375,9 +444,9 @@ def cache_of_backend(given: RuleInput) -> str | None:
 _PLAIN_CACHE = frozenset({"float16", "bfloat16"})
 
 
-@rule("cache-is-dtype", source=_SOURCE, hint="leave kv_cache_dtype at auto")
+@rule("cache-is-dtype", on="kv_cache_dtype dtype", source=_SOURCE, hint="leave kv_cache_dtype at auto")
 def cache_is_dtype(given: RuleInput) -> str | None:
-    """R14: an unquantised cache has the model's own type."""
+    """An unquantised cache has the model's own type."""
     kind, dtype = given.params.get("kv_cache_dtype"), given.params.get("dtype", "auto")
     if dtype == "auto":
         dtype = given.model.dtype if given.model else None
@@ -386,18 +455,18 @@ def cache_is_dtype(given: RuleInput) -> str | None:
     return f"kv_cache_dtype is {kind}, the model runs in {dtype}"
 
 
-@rule("bfloat16-on-gpu", source=f"{_SOURCE} (platforms/cuda.py)", hint="set dtype to float16")
+@rule("bfloat16-on-gpu", on="dtype", source=f"{_SOURCE} (platforms/cuda.py)", hint="set dtype to float16")
 def bfloat16_on_gpu(given: RuleInput) -> str | None:
-    """R15: bfloat16 needs compute capability 8.0."""
+    """bfloat16 needs compute capability 8.0."""
     capability = given.hardware.gpu_capability if given.hardware else None
     if given.params.get("dtype") != "bfloat16" or capability is None or capability >= 8.0:
         return None
     return f"dtype bfloat16 needs compute capability 8.0, the GPU has {capability}"
 
 
-@rule("experts", source=_SOURCE, hint="leave enable_expert_parallel off")
+@rule("experts", on="enable_expert_parallel", source=_SOURCE, hint="leave enable_expert_parallel off")
 def experts(given: RuleInput) -> str | None:
-    """R16: expert parallelism is for models with experts."""
+    """Expert parallelism is for models with experts."""
     if (
         not given.params.get("enable_expert_parallel")
         or given.model is None
@@ -408,9 +477,14 @@ def experts(given: RuleInput) -> str | None:
     return "enable_expert_parallel is on, the model has no experts"
 
 
-@rule("expert-balance", source=_SOURCE, hint="set enable_expert_parallel, with more than one GPU")
+@rule(
+    "expert-balance",
+    on="enable_eplb enable_expert_parallel tensor_parallel_size prefill_context_parallel_size data_parallel_size",
+    source=_SOURCE,
+    hint="set enable_expert_parallel, with more than one GPU",
+)
 def expert_balance(given: RuleInput) -> str | None:
-    """R16: load balancing of experts needs expert parallelism over more than one GPU."""
+    """Load balancing of experts needs expert parallelism over more than one GPU."""
     if not given.params.get("enable_eplb"):
         return None
     if not given.params.get("enable_expert_parallel"):
@@ -419,17 +493,27 @@ def expert_balance(given: RuleInput) -> str | None:
     return None if ranks > 1 else "enable_eplb needs more than one GPU"
 
 
-@rule("async-with-pipeline", source=_SOURCE, hint="leave async_scheduling out")
+@rule(
+    "async-with-pipeline",
+    on="async_scheduling pipeline_parallel_size",
+    source=_SOURCE,
+    hint="leave async_scheduling out",
+)
 def async_with_pipeline(given: RuleInput) -> str | None:
-    """R16: an explicit async scheduling excludes pipeline parallelism."""
+    """An explicit async scheduling excludes pipeline parallelism."""
     if given.params.get("async_scheduling") is not True or _parallel(given, "pipeline") == 1:
         return None
     return "async_scheduling does not go with pipeline_parallel_size above 1"
 
 
-@rule("draft-in-batch", source=_SOURCE, hint="lower spec_tokens, or raise max_num_batched_tokens")
+@rule(
+    "draft-in-batch",
+    on="spec_tokens max_num_batched_tokens",
+    source=_SOURCE,
+    hint="lower spec_tokens, or raise max_num_batched_tokens",
+)
 def draft_in_batch(given: RuleInput) -> str | None:
-    """R17: max_num_batched_tokens > the tokens drafted ahead."""
+    """max_num_batched_tokens > the tokens drafted ahead."""
     drafted, tokens = number(given, "spec_tokens"), number(given, "max_num_batched_tokens")
     if drafted is None or tokens is None or tokens > drafted:
         return None

@@ -67,12 +67,11 @@ def _items(raw: object) -> Sequence[object]:
 
 
 def _one(parameter: Parameter, raw: object) -> Value:
-    if isinstance(raw, str):
-        raw = parameter.synonyms.get(raw.strip(), raw.strip())
-    if parameter.kind != "bool" and parameter.choices:
+    raw = _plain(parameter, raw)
+    if parameter.choices:
         word = _word(parameter, raw)
         if word is not None:
-            return word
+            return parameter.synonyms.get(str(word), word)
     match parameter.kind:
         case "bool":
             return _switch(raw)
@@ -86,6 +85,13 @@ def _one(parameter: Parameter, raw: object) -> Value:
             raise ValueError(_not_a_choice(parameter, raw))
         case "str":
             return _text(raw)
+
+
+def _plain(parameter: Parameter, raw: object) -> object:
+    """*raw* without outer spaces, and by its canonical spelling."""
+    if isinstance(raw, str):
+        raw = raw.strip()
+    return raw if isinstance(raw, bool) else parameter.synonyms.get(str(raw), raw)
 
 
 def _word(parameter: Parameter, raw: object) -> Value:

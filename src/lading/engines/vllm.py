@@ -38,7 +38,7 @@ class Vllm:
     probes = (
         Probe(name="models", path="/v1/models"),
         Probe(name="version", path="/version"),
-        Probe(name="metrics", path="/metrics", text=True),
+        Probe(name="metrics", path="/metrics"),
         Probe(name="server_info", path="/server_info?config_format=json"),
     )
 
