@@ -1,0 +1,297 @@
+"""The contract of a volume fails on a planted defect, clause by clause."""
+
+import inspect
+import os
+import secrets
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+import pytest
+
+from lading.errors import LadingError
+from lading.testing.volume import LocalPlace, VolumeContract
+from lading.volume import journal as journals
+from lading.volume.local import LocalVolume
+from lading.volume.staging import LocalStagedFile, LocalStaging
+from lading.weights import layout
+
+
+class Keeps(LocalVolume):
+    """Leaves unwanted staged files in the version."""
+
+    def _seal(self, staging, manifest):
+        pass
+
+
+class ShowsStaging(LocalVolume):
+    """Stages under the model's name."""
+
+    def _staging(self, model, version, transfer, held):
+        staging = super()._staging(model, version, transfer, held)
+        staging.directory = self.root / model / version
+        return staging
+
+
+class Forgets(LocalVolume):
+    """Keeps its id in memory."""
+
+    @property
+    def id(self):
+        return str(id(self))
+
+
+class HashesTheName(LocalVolume):
+    def _staging(self, *arguments):
+        return with_files(super()._staging(*arguments), finish=lambda file, entry: _with_sha(entry))
+
+
+def _with_sha(entry):
+    return entry.model_copy(update={"sha256": "0" * 64})
+
+
+class NeverResumes(LocalVolume):
+    def _staging(self, model, version, transfer, held):
+        return super()._staging(model, version, f"{transfer}{id(self)}", held)
+
+
+class MixesTransfers(LocalVolume):
+    def _staging(self, model, version, transfer, held):
+        return super()._staging(model, version, "one", held)
+
+
+class BelievesTheJournal(LocalVolume):
+    def _staging(self, *arguments):
+        staging = super()._staging(*arguments)
+        staging.__class__ = type("Staging", (LocalStaging,), {"finished": property(_journalled)})
+        return staging
+
+
+def _journalled(staging):
+    if staging.published is not None:
+        return {file.path: file for file in staging.published.files}
+    return journals.read(staging.journal.path).finished
+
+
+class TakesAnyName(LocalVolume):
+    def _staging(self, *arguments):
+        staging = super()._staging(*arguments)
+        staging.__class__ = type("Staging", (LocalStaging,), {"open": lambda staging, entry: None})
+        return staging
+
+
+class NeverFull(LocalVolume):
+    def require_free(self, size_bytes):
+        pass
+
+
+class Rewrites(LocalVolume):
+    """Publishes again what is published."""
+
+    def publish(self, staging, manifest, *, use=True):
+        path = super().publish(staging, manifest, use=use)
+        self._replace(self._manifest_path(manifest.model, manifest.version), manifest.model_dump_json().encode(), "x")
+        return path
+
+
+class Mutable(LocalVolume):
+    """Takes other content under a published name."""
+
+    def _published(self, model, version):
+        return None
+
+    def _check_way(self, model, version):
+        pass
+
+
+class PublishesHalf(LocalVolume):
+    def _seal(self, staging, manifest):
+        with suppress(LadingError):
+            super()._seal(staging, manifest)
+
+
+class AlwaysUses(LocalVolume):
+    def publish(self, staging, manifest, *, use=True):
+        return super().publish(staging, manifest, use=True)
+
+
+class UsesAnything(LocalVolume):
+    def use(self, model, version):
+        self._switch(model, version)
+
+
+class SaysNothingNear(LocalVolume):
+    def _not_published(self, model, version):
+        error = super()._not_published(model, version)
+        error.hint = None
+        return error
+
+
+class ListsBackwards(LocalVolume):
+    def manifests(self):
+        return reversed(list(super().manifests()))
+
+
+class NestsModels(LocalVolume):
+    def _check_apart(self, model):
+        pass
+
+
+class AnyModelName(LocalVolume):
+    @contextmanager
+    def stage(self, model, version, transfer):
+        yield None
+
+
+class LetsTwoWrite(LocalVolume):
+    def _locked(self, path, what, *, wait_s=0.0):
+        return super()._locked(Path(layout.LOCKS) / secrets.token_hex(8), what, wait_s=wait_s)
+
+
+class BlocksUse(LocalVolume):
+    """Makes `use` wait for a pull."""
+
+    def _switching(self, model):
+        return self._locked(layout.lock(model), model)
+
+
+class LeavesFiles(LocalVolume):
+    def _finish_removal(self, model, version):
+        pass
+
+
+class RemovesCurrent(LocalVolume):
+    def _unlist(self, model, version):
+        with suppress(FileNotFoundError):
+            (self.root / layout.current(model)).unlink()
+        super()._unlist(model, version)
+
+
+class LeavesEmptyDirectories(LocalVolume):
+    def _drop_empty(self, model):
+        pass
+
+
+class Overwrites(LocalVolume):
+    """Removes foreign files that are in the way."""
+
+    def _check_way(self, model, version):
+        for path in (self.root / model / version).glob("*"):
+            path.unlink()
+
+
+class RefusesEmptyDirectories(LocalVolume):
+    def _check_way(self, model, version):
+        if (self.root / model / version).exists():
+            raise LadingError("taken")
+
+
+class PrunesCurrent(LocalVolume):
+    def current(self, model):
+        return None if inspect.stack()[1].function == "<genexpr>" else super().current(model)
+
+
+class KeepsOneMore(LocalVolume):
+    def prunable(self, model, keep):
+        return super().prunable(model, keep + 1)
+
+
+class SweepsHeld(LocalVolume):
+    def sweep(self):
+        swept = super().sweep()
+        for path in (self.root / layout.JOURNAL).iterdir():
+            path.unlink()
+        return swept
+
+
+class SweepsNothing(LocalVolume):
+    def sweep(self):
+        return ()
+
+
+class OpensAnything(LocalVolume):
+    def open_file(self, manifest, path):
+        return os.fdopen(os.open(self.root / manifest.path / path, os.O_RDONLY | os.O_NONBLOCK), "rb")
+
+
+class SeesNoHiddenFiles(LocalVolume):
+    def extra_files(self, manifest):
+        return tuple(path for path in super().extra_files(manifest) if not path.startswith("."))
+
+
+class FollowsLinks(LocalVolume):
+    def extra_files(self, manifest):
+        return tuple(path for path in super().extra_files(manifest) if "link" not in path)
+
+
+def with_files(staging, *, finish):
+    """*staging* whose files give what *finish* makes of their entries."""
+
+    class File(LocalStagedFile):
+        def finish(self):
+            return finish(self, super().finish())
+
+    staging.__class__ = type(
+        "Staging", (LocalStaging,), {"open": lambda staging, entry: _as(File, LocalStaging.open(staging, entry))}
+    )
+    return staging
+
+
+def _as(kind, thing):
+    thing.__class__ = kind
+    return thing
+
+
+MUTANTS = {
+    "test_a_published_version_has_its_files_and_nothing_else": [Keeps],
+    "test_nothing_is_listed_before_it_is_published": [ShowsStaging],
+    "test_what_is_listed_survives_reopening": [Forgets],
+    "test_hashes_and_sizes_are_those_of_the_bytes": [HashesTheName],
+    "test_a_finished_file_is_there_for_a_later_attempt": [NeverResumes],
+    "test_another_transfer_does_not_see_it": [MixesTransfers],
+    "test_a_finished_file_of_another_size_is_not_finished": [BelievesTheJournal],
+    "test_hostile_names_are_not_staged": [TakesAnyName],
+    "test_a_file_that_cannot_fit_is_refused_before_it_is_written": [NeverFull, TakesAnyName],
+    "test_publishing_twice_is_silent": [Rewrites],
+    "test_a_published_version_never_changes": [Mutable],
+    "test_a_manifest_with_a_file_that_is_not_staged_is_refused": [PublishesHalf],
+    "test_current_follows_publishing_unless_asked_not_to": [AlwaysUses],
+    "test_use_switches_current": [UsesAnything],
+    "test_what_is_not_published_is_said_with_the_nearest": [SaysNothingNear],
+    "test_the_listing_is_by_model_then_by_time": [ListsBackwards],
+    "test_no_model_begins_with_another": [NestsModels],
+    "test_names_that_cannot_be_are_refused": [AnyModelName],
+    "test_one_writer_per_model": [LetsTwoWrite, BlocksUse],
+    "test_remove_removes": [LeavesFiles],
+    "test_the_current_version_goes_last": [RemovesCurrent, LeavesEmptyDirectories],
+    "test_foreign_directories_are_left_alone": [Overwrites, RefusesEmptyDirectories],
+    "test_prunable_are_old_versions_never_current_ones": [PrunesCurrent, KeepsOneMore],
+    "test_sweep_removes_what_nobody_holds": [SweepsHeld, SweepsNothing],
+    "test_open_file_reads_what_was_published": [OpensAnything],
+    "test_extra_files_are_found": [SeesNoHiddenFiles, FollowsLinks],
+}
+
+
+def clauses():
+    return [name for name in vars(VolumeContract) if name.startswith("test_")]
+
+
+def test_every_clause_has_a_mutant():
+    assert set(MUTANTS) == set(clauses())
+
+
+@pytest.mark.parametrize(
+    ("clause", "mutant"), [(clause, mutant) for clause, kinds in MUTANTS.items() for mutant in kinds]
+)
+def test_the_clause_catches_the_defect(tmp_path, clause, mutant):
+    run(clause, LocalPlace(tmp_path / "sound"))
+    with pytest.raises((AssertionError, LadingError, OSError, pytest.fail.Exception)):
+        run(clause, LocalPlace(tmp_path / "mutant", mutant))
+
+
+def run(clause, place):
+    place.root.parent.mkdir()
+    method = getattr(VolumeContract(), clause)
+    given = {"place": place}
+    if "volume" in inspect.signature(method).parameters:
+        given = {"volume": place.open()}
+    method(**given)
