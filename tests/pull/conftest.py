@@ -4,10 +4,12 @@ import hashlib
 import json
 import os
 import random
+import re
 import subprocess
 from pathlib import Path
 
 import pytest
+from tests.testbed import golden
 
 from lading.testing import web
 
@@ -69,3 +71,11 @@ def shown(volume: Path):
 
 def tree(folder: Path):
     return {path.relative_to(folder).as_posix() for path in folder.rglob("*")}
+
+
+def check_said(case, completed, replace=None):
+    """The golden file of what a pull said and how it ended; *replace* names what differs from run to run."""
+    said = golden.said(completed)
+    for text, name in (replace or {}).items():
+        said = said.replace(text, name)
+    golden.check("pull", case, re.sub(r"127\.0\.0\.1:\d+", "127.0.0.1:PORT", said))

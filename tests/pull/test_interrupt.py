@@ -6,8 +6,7 @@ import subprocess
 import time
 
 import pytest
-from tests import golden
-from tests.pull.conftest import events_until, pulled, shown
+from tests.pull.conftest import check_said, events_until, pulled, shown
 
 from lading.testing.web import Stall
 
@@ -32,7 +31,7 @@ def finish(process):
 def test_once(running, server, start, tmp_path, number):
     process, arguments, kept = running
     process.send_signal(number)
-    golden.check("pull/interrupted-once", finish(process), {})
+    check_said("interrupted-once", finish(process))
     assert shown(tmp_path / "volume") == []
 
     server.slow = 0
@@ -54,7 +53,7 @@ def test_twice(running, server, start, tmp_path):
     process.send_signal(signal.SIGINT)
     done = finish(process)
     assert time.monotonic() - began < 1
-    golden.check("pull/interrupted-twice", subprocess.CompletedProcess([], done.returncode, "", line + done.stderr), {})
+    check_said("interrupted-twice", subprocess.CompletedProcess([], done.returncode, "", line + done.stderr))
     assert shown(tmp_path / "volume") == []
 
     server.slow = 0
@@ -74,5 +73,16 @@ def test_before_anything_is_known(lading_argv, server, tmp_path):
     while not server.asked:
         time.sleep(0.01)
     process.send_signal(signal.SIGINT)
-    golden.check("pull/interrupted-once", finish(process), {})
+    check_said("interrupted-once", finish(process))
     assert not (tmp_path / "volume").exists()
+
+
+def test_a_reader_that_goes_away_ends_it(server, start, tmp_path):
+    """As in `lading pull … --format json | head -1`: quietly, with the shell's code of a broken pipe."""
+    server.slow = 0.01
+    process = start(f"{server.url}/model/SHA256SUMS", tmp_path / "volume", "--expect", "any")
+    process.stdout.readline()
+    process.stdout.close()
+    assert process.wait(timeout=20) == 128 + signal.SIGPIPE
+    assert process.stderr.read() == ""
+    assert shown(tmp_path / "volume") == []

@@ -11,6 +11,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from fnmatch import fnmatchcase
@@ -120,8 +121,13 @@ async def fulfil(
     if order.published is not None:
         return _unchanged(volume, order.published, emit)
     cancel = threading.Event()
-    told = _across(asyncio.get_running_loop(), emit)
-    return await _in_thread(lambda: _bring(order, source, volume, use=use, cancel=cancel, emit=told), cancel)
+    across = _Across(emit, cancel)
+    try:
+        return await _in_thread(lambda: _bring(order, source, volume, use=use, cancel=cancel, emit=across), cancel)
+    except Cancelled:
+        if across.broken is not None:
+            raise across.broken from None
+        raise
 
 
 def plan(order: Order, finished: dict[str, FileEntry] | None = None) -> TransferPlan:
@@ -176,13 +182,26 @@ def _unchanged(volume: Volume, published: Manifest, emit: Emit) -> Unchanged:
     return event
 
 
-def _across(loop: asyncio.AbstractEventLoop, emit: Emit) -> Emit:
-    """*emit*, to be called from any thread."""
+class _Across:
+    """An `Emit` for other threads. Where nobody can be told any more (a closed pipe) the work is cancelled."""
 
-    def call(event: Event) -> None:
-        loop.call_soon_threadsafe(emit, event)
+    def __init__(self, emit: Emit, cancel: threading.Event) -> None:
+        self.broken: OSError | None = None
+        self._emit = emit
+        self._cancel = cancel
+        self._loop = asyncio.get_running_loop()
 
-    return call
+    def __call__(self, event: Event) -> None:
+        self._loop.call_soon_threadsafe(self._tell, event)
+
+    def _tell(self, event: Event) -> None:
+        if self.broken is not None:
+            return
+        try:
+            self._emit(event)
+        except OSError as error:
+            self.broken = error
+            self._cancel.set()
 
 
 async def _in_thread(work: Callable[[], T], cancel: threading.Event) -> T:
@@ -192,7 +211,9 @@ async def _in_thread(work: Callable[[], T], cancel: threading.Event) -> T:
         return await asyncio.shield(running)
     except asyncio.CancelledError:
         cancel.set()
-        await asyncio.wait([running])
+        while not running.done():
+            with suppress(asyncio.CancelledError):  # asked again: it is as soon as it can be
+                await asyncio.wait([running])
         if not running.cancelled():
             running.exception()  # seen: the cancellation is what is told
         raise

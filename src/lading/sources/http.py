@@ -26,7 +26,7 @@ from lading.weights import listing
 from lading.weights.listing import Entry, Listing
 
 LIST_SIZE_LIMIT_BYTES = 16 << 20
-_SUMS_NAME = re.compile(r"(?:.*[._-])?sha256sums?(?:\.txt)?", re.IGNORECASE)
+_SUMS_NAME = re.compile(r"(?:.*[._-])?sha256(?:sums?)?(?:\.txt)?", re.IGNORECASE)
 _SUM = re.compile(r"([0-9a-fA-F]{64}) [ *](.+)")
 _ASKED_AT_ONCE = 8
 

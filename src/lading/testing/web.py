@@ -72,6 +72,8 @@ class Web:
         slow: Seconds before each chunk of 64 KiB.
         sent: Bytes of bodies, by path.
         asked: ``METHOD path`` of all requests, in order.
+        peers: Ports of the clients' connections.
+        close_after: Whether a connection is closed after each answer, although nothing says so.
     """
 
     url: str = ""
@@ -82,9 +84,11 @@ class Web:
     chunked: bool = False
     weak: bool = False
     password: str | None = None
+    close_after: bool = False
     slow: float = 0.0
     sent: Counter[str] = field(default_factory=Counter)
     asked: list[str] = field(default_factory=list)
+    peers: set[int] = field(default_factory=set)
     headers: list[Mapping[str, str]] = field(default_factory=list)
     _faults: defaultdict[str, deque[Fault]] = field(default_factory=lambda: defaultdict(deque))
     _lock: threading.Lock = field(default_factory=threading.Lock)
@@ -154,6 +158,8 @@ class _Handler(BaseHTTPRequestHandler):
         path = unquote(self.path.partition("?")[0]).lstrip("/")
         web.asked.append(f"{self.command} {path}")
         web.headers.append(dict(self.headers.items()))
+        web.peers.add(self.client_address[1])
+        self.close_connection = self.close_connection or web.close_after
         if (status := self._refusal(web, path, body=body)) is not None:
             self._short(status, web.redirects.get(path))
             return
