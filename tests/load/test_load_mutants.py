@@ -210,7 +210,7 @@ MUTANTS = [
     ("no_connection_outlives_its_level", (), planted(openai, "Pool", AcceptsEverything)),
     ("the_headers_of_the_endpoint_are_sent_and_never_written", (), instead(TellsTheKey)),
     ("events_tell_when_a_level_starts_and_how_it_ended", (), instead(Silent)),
-    ("the_client_s_own_health_is_told", (), planted(health, "p99", lambda values: 0.0)),
+    ("the_client_s_own_health_is_told", (), planted(health, "lag", lambda values: health.Lag(0.0, 0.0))),
     ("a_fixed_warm_up_is_exactly_as_long_as_asked_for", (), planted(schedule, "plan_warm_up", more(1, 1))),
     ("no_warm_up_is_no_request", (), instead(AlwaysWarmsUp)),
     ("a_warm_up_ends_when_throughput_is_steady", (), planted(openai, "STEADY_GAIN", -1.0)),

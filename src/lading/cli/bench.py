@@ -1,6 +1,7 @@
 """`lading bench`."""
 
 import os
+import re
 import secrets
 from collections.abc import Callable
 from dataclasses import replace
@@ -13,11 +14,11 @@ from cyclopts import Parameter
 from pydantic import ValidationError
 
 from lading import wiring
-from lading.backends.endpoint import API_KEY_VARIABLE, checked_url
 from lading.cli import bench_view
 from lading.cli.bench_view import BenchView
 from lading.cli.interrupt import stoppable
 from lading.cli.output import Common, Output
+from lading.cli.serve import endpoint_of
 from lading.errors import InvalidInput, MeasurementError
 from lading.flows import bench as flow
 from lading.flows.bench import BenchResult
@@ -33,7 +34,7 @@ Number = TypeVar("Number", int, float)
 
 
 def bench(
-    url: str,
+    server: str,
     *,
     levels: str | None = None,
     rates: str | None = None,
@@ -65,7 +66,7 @@ def bench(
     is 1 only where a whole level could not be measured.
 
     Args:
-        url: The server, such as http://127.0.0.1:8000.
+        server: What `lading serve` called it, or a URL such as http://127.0.0.1:8000.
         levels: Requests kept in flight, one level each, such as 1,4,16.
         rates: Requests per second offered, one level each, such as 0.5,2; instead of --levels.
         arrivals: How --rates are spaced: poisson (the default) or constant.
@@ -87,7 +88,7 @@ def bench(
         api_key_env: The environment variable that has the server's key; LADING_API_KEY by default.
         dry_run: Print the workload and send nothing.
     """
-    base_url = checked_url(url)
+    _check_key(api_key_env)
     slo = {"ttft_s": slo_ttft, "tpot_s": slo_tpot, "itl_s": slo_itl, "e2e_s": slo_e2e}
     wanted = _workload(
         workload,
@@ -103,19 +104,22 @@ def bench(
         warmup=warmup,
         timeout=timeout,
     )
-    endpoint = Endpoint(base_url=base_url, served_name=model or "", headers=_headers(api_key_env))
     if dry_run:
-        Output(common).result({"url": base_url, "model": model, "workload": dump(wanted)})
+        Output(common).result({"server": server, "model": model, "workload": dump(wanted)})
         return 0
-    return loops.run(_bench(endpoint, wanted, out or _default_folder(base_url), common))
+    folder = out or _default_folder(server)
+    return loops.run(_bench(server, wanted, folder, model=model, api_key_env=api_key_env, common=common))
 
 
-async def _bench(endpoint: Endpoint, workload: Workload, folder: Path, common: Common | None) -> int:
+async def _bench(
+    server: str, workload: Workload, folder: Path, *, model: str | None, api_key_env: str | None, common: Common | None
+) -> int:
     view = BenchView()
     output = Output(common, live=view)
+    endpoint = await endpoint_of(server, api_key_env)
     try:
-        named = await _named(endpoint)
-        work = flow.bench(named, workload, wiring.load_generator(), folder, emit=output.event)
+        endpoint = await _named(endpoint, model)
+        work = flow.bench(endpoint, workload, wiring.load_generator(), folder, emit=output.event)
         result = await stoppable(work, kept=f"levels that were finished are in {folder}")
     except MeasurementError as error:
         raise await _with_names(error, endpoint) from error
@@ -158,13 +162,13 @@ def _figures(best: Summary) -> str:
     return f"{units.show_number(best.output_tokens_per_s)} output tokens/s{ttft}"
 
 
-async def _named(endpoint: Endpoint) -> Endpoint:
-    """The endpoint with the name of the one model it serves, where none was asked for."""
-    if endpoint.served_name:
-        return endpoint
+async def _named(endpoint: Endpoint, model: str | None) -> Endpoint:
+    """The endpoint with the name asked for, or else the name of the one model it serves."""
+    if model or endpoint.served_name:
+        return replace(endpoint, served_name=model or endpoint.served_name)
     served = await probe.models(endpoint)
     if len(served) != 1:
-        names = ", ".join(model.name for model in served)
+        names = ", ".join(one.name for one in served)
         raise InvalidInput(
             f"{endpoint.base_url} serves {names}" if served else f"{endpoint.base_url} lists no model",
             hint=f"name the model: --model {served[0].name if served else 'NAME'}",
@@ -232,13 +236,11 @@ def _numbers(option: str, text: str, kind: Callable[[str], Number], what: str) -
         raise InvalidInput(f"{option} {text!r} is no list of numbers", hint=f"write {what}") from None
 
 
-def _headers(api_key_env: str | None) -> dict[str, str]:
-    key = os.environ.get(api_key_env or API_KEY_VARIABLE, "").strip()
-    if api_key_env is not None and not key:
+def _check_key(api_key_env: str | None) -> None:
+    if api_key_env is not None and not os.environ.get(api_key_env, "").strip():
         raise InvalidInput(f"the environment variable {api_key_env} is not set", hint=f"export {api_key_env}=…")
-    return {"Authorization": f"Bearer {key}"} if key else {}
 
 
-def _default_folder(base_url: str) -> Path:
-    where = urlsplit(base_url)
-    return Path(f"bench-{where.hostname}-{where.port or where.scheme}-{datetime.now().astimezone():%Y%m%d-%H%M%S}")
+def _default_folder(server: str) -> Path:
+    where = urlsplit(server).netloc.rpartition("@")[2] or server
+    return Path(f"bench-{re.sub('[^A-Za-z0-9.]+', '-', where)}-{datetime.now().astimezone():%Y%m%d-%H%M%S}")

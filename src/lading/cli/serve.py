@@ -282,10 +282,16 @@ async def endpoint_of(server: str, api_key_env: str | None) -> Endpoint:
             base_url=checked_url(server), served_name="", headers=EndpointBackend(choice, home=Path()).headers()
         )
     backend = _process_backend()
-    found = backend.endpoint_of(server)
+    found = backend.running(server)
     if found is None:
         raise InvalidInput(f"no server is called {server}", hint=_known(await backend.names()))
-    return found
+    engine = wiring.engine(found.engine)
+    return Endpoint(
+        base_url=found.url,
+        served_name=found.served_name,
+        takes_token_ids=engine.takes_token_ids,
+        request_body=dict(engine.request_body()),
+    )
 
 
 def _process_backend() -> ProcessBackend:

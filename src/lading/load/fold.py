@@ -7,12 +7,12 @@ from pathlib import Path
 
 from lading.load import health
 from lading.load.drive import Drive, Sent, in_flight_cap
-from lading.measure.records import ClientHealth, Level, RecordHeader, RequestRecord
+from lading.measure.records import Level, RecordHeader, RequestRecord
 from lading.spec.workload import Workload
 
 
 def folded(
-    drive: Drive, level: Level, workload: Workload, *, seen: ClientHealth, started_at: str
+    drive: Drive, level: Level, workload: Workload, *, seen: health.Seen, started_at: str
 ) -> tuple[RecordHeader, list[RequestRecord]]:
     """The content of the level's raw record file, in order of the schedule."""
     told = sorted((record(sent, drive.began_s) for sent in drive.sent), key=lambda one: one.index)

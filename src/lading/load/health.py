@@ -7,6 +7,7 @@ limits are part of the documentation of `ClientHealth`.
 import asyncio
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 from statistics import fmean, median
 from time import monotonic, process_time
 from typing import Protocol
@@ -15,15 +16,37 @@ from lading.measure.records import ClientHealth, RequestRecord
 
 #: More of one core than this, and answers wait in the client's own queue.
 MOST_CPU_SHARE = 0.8
-#: A p99 of schedule or loop lag is a limit above this, and above this share of the median TTFT.
-MOST_LAG_S = 0.025
-MOST_LAG_SHARE = 0.25
-#: Gaps whose median is below this share of their mean came in bursts: many chunks per read. Between
-#: busy reads that is the client's doing; gaps this short in the mean are beyond what reads can tell apart.
+#: Often late: the p90 of schedule or loop lag is above this, and above this share of the median TTFT.
+OFTEN_LAG_S = 0.025
+OFTEN_LAG_SHARE = 0.25
+#: Badly late: the p99 is above this, and above so many median TTFTs. One stall of a busy machine is no verdict.
+BADLY_LAG_S = 0.250
+BADLY_LAG_SHARE = 2.0
+#: Gaps whose median is below this share of their mean came in bursts: many chunks per read. While this process was that
+#: busy it is its own doing; gaps this short in the mean are beyond what reads can tell apart.
 BURST_SHARE = 0.1
 BURST_CPU_SHARE = 0.5
 SHORTEST_GAP_S = 0.001
 TICK_S = 0.020
+
+
+@dataclass(frozen=True, slots=True)
+class Lag:
+    """How late something was, over one level."""
+
+    p90_s: float
+    p99_s: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Seen:
+    """What was seen of this client while one level ran."""
+
+    cpu_share: float
+    schedule: Lag
+    loop: Lag
+    foreign_cpus: float | None = None
+    reconnects: int = 0
 
 
 class ForeignLoad(Protocol):
@@ -56,52 +79,64 @@ class Watch:
             await asyncio.sleep(TICK_S)
             self._lags_s.append(max(0.0, monotonic() - asleep_s - TICK_S))
 
-    def health(self, lates_s: Sequence[float], *, reconnects: int) -> ClientHealth:
-        """What was seen until now; the verdict comes with `judged`."""
+    def seen(self, lates_s: Sequence[float], *, reconnects: int) -> Seen:
+        """What was seen until now; *lates_s* is how late each request was sent."""
         wall_s = monotonic() - self._began_s
-        return ClientHealth(
+        return Seen(
             cpu_share=(process_time() - self._began_cpu_s) / wall_s if wall_s > 0 else 0.0,
-            schedule_lag_p99_s=p99(lates_s),
-            loop_lag_p99_s=p99(self._lags_s),
+            schedule=lag(lates_s),
+            loop=lag(self._lags_s),
             foreign_cpus=self._foreign.cpus() if self._foreign is not None else None,
             reconnects=reconnects,
         )
 
 
-def judged(health: ClientHealth, records: Sequence[RequestRecord], *, capped_at: int | None) -> ClientHealth:
-    """*health* with its verdict over *records*; *capped_at* requests in flight was the cap that was hit, if it was."""
+def judged(seen: Seen, records: Sequence[RequestRecord], *, capped_at: int | None = None) -> ClientHealth:
+    """The client's health with its verdict over *records*; *capped_at*: the cap of requests in flight that was hit."""
     limits = [
-        _too_busy(health),
-        _too_late("requests were sent", health.schedule_lag_p99_s, records),
-        _too_late("the event loop ran", health.loop_lag_p99_s, records),
-        _bursts(health, records),
+        _too_busy(seen),
+        _too_late("requests were sent", seen.schedule, records),
+        _too_late("the event loop ran", seen.loop, records),
+        _bursts(seen, records),
         f"{capped_at:,} requests were in flight, the most this process may have" if capped_at else None,
     ]
-    return health.model_copy(update={"limited_by": tuple(limit for limit in limits if limit)})
+    return ClientHealth(
+        cpu_share=seen.cpu_share,
+        schedule_lag_p99_s=seen.schedule.p99_s,
+        loop_lag_p99_s=seen.loop.p99_s,
+        foreign_cpus=seen.foreign_cpus,
+        reconnects=seen.reconnects,
+        limited_by=tuple(limit for limit in limits if limit),
+    )
 
 
-def p99(values: Sequence[float]) -> float:
-    """The nearest-rank 99th percentile; 0 without values."""
-    return sorted(values)[math.ceil(0.99 * len(values)) - 1] if values else 0.0
+def lag(lates_s: Sequence[float]) -> Lag:
+    """Nearest-rank percentiles of *lates_s*; 0 without any."""
+    ordered = sorted(lates_s) or [0.0]
+    p90_s, p99_s = (ordered[math.ceil(share * len(ordered)) - 1] for share in (0.90, 0.99))
+    return Lag(p90_s, p99_s)
 
 
-def _too_busy(health: ClientHealth) -> str | None:
-    if health.cpu_share <= MOST_CPU_SHARE:
+def _too_busy(seen: Seen) -> str | None:
+    if seen.cpu_share <= MOST_CPU_SHARE:
         return None
-    return f"the client used {health.cpu_share:.0%} of a core (limit {MOST_CPU_SHARE:.0%})"
+    return f"the client used {seen.cpu_share:.0%} of a core (limit {MOST_CPU_SHARE:.0%})"
 
 
-def _too_late(what: str, lag_s: float, records: Sequence[RequestRecord]) -> str | None:
-    ttfts = [record.ttft_s for record in records if record.ttft_s is not None]
-    limit_s = max(MOST_LAG_S, MOST_LAG_SHARE * median(ttfts)) if ttfts else MOST_LAG_S
-    if lag_s <= limit_s:
-        return None
-    return f"{what} up to {lag_s * 1000:.3g} ms late (p99; limit {limit_s * 1000:.3g} ms)"
+def _too_late(what: str, lag: Lag, records: Sequence[RequestRecord]) -> str | None:
+    ttfts_s = [record.ttft_s for record in records if record.ttft_s is not None]
+    usual_s = median(ttfts_s) if ttfts_s else 0.0
+    often_s, badly_s = max(OFTEN_LAG_S, OFTEN_LAG_SHARE * usual_s), max(BADLY_LAG_S, BADLY_LAG_SHARE * usual_s)
+    if lag.p90_s > often_s:
+        return f"{what} {lag.p90_s * 1000:.3g} ms late (p90; limit {often_s * 1000:.3g} ms)"
+    if lag.p99_s > badly_s:
+        return f"{what} {lag.p99_s * 1000:.3g} ms late (p99; limit {badly_s * 1000:.3g} ms)"
+    return None
 
 
-def _bursts(health: ClientHealth, records: Sequence[RequestRecord]) -> str | None:
+def _bursts(seen: Seen, records: Sequence[RequestRecord]) -> str | None:
     gaps_s = [gap for record in records if record.ok for gap in record.itl_s]
-    if not gaps_s or health.cpu_share < BURST_CPU_SHARE:
+    if not gaps_s or seen.cpu_share < BURST_CPU_SHARE:
         return None
     middle_s, mean_s = median(gaps_s), fmean(gaps_s)
     if mean_s < SHORTEST_GAP_S or middle_s >= BURST_SHARE * mean_s:

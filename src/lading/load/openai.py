@@ -21,7 +21,7 @@ from lading.load.pool import Pool, target
 from lading.load.request import body, payload
 from lading.measure import records, schedule
 from lading.measure.prompts import Form
-from lading.measure.records import ClientHealth, Level
+from lading.measure.records import Level
 from lading.measure.summary import summarize
 from lading.ports import Endpoint, LevelDone, LevelLost
 from lading.spec.workload import Workload
@@ -101,14 +101,14 @@ class OpenAILoad:
             return LevelLost(level=level, reason=fold.why_lost(told))
         return LevelDone(level=level, summary=summarize(header, told), record_file=path)
 
-    async def _driven(self, drive: Drive, level: Level, emit: Emit) -> ClientHealth:
+    async def _driven(self, drive: Drive, level: Level, emit: Emit) -> health.Seen:
         """Drive one level; what was seen of the client meanwhile."""
         watch = health.Watch(self._foreign)
         telling = asyncio.create_task(_tell(drive, level, emit))
         try:
             with _no_garbage_collection():
                 await (drive.open_loop() if level.kind == "rate" else drive.closed_loop(int(level.value)))
-            return watch.health(
+            return watch.seen(
                 [sent.late_s for sent in drive.sent], reconnects=sum(sent.exchange.reconnects for sent in drive.sent)
             )
         finally:

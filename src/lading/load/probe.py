@@ -55,9 +55,9 @@ async def taken(endpoint: Endpoint, workload: Workload) -> Taken:
         MeasurementError: Nothing answers there, or not within the workload's time-out.
     """
     if workload.prompt == "tokens" and workload.api == "chat":
-        raise InvalidInput("chat requests cannot carry token ids", hint="use api: completions, or prompt: text")
+        raise InvalidInput("chat requests cannot carry token ids", hint="use completions, or prompts of text")
     if workload.prompt == "tokens" and endpoint.takes_token_ids is False:
-        raise InvalidInput(f"{endpoint.base_url} takes no token ids", hint="use prompt: text")
+        raise InvalidInput(f"{endpoint.base_url} takes no token ids", hint="use prompts of text")
     known = bool(endpoint.request_body) or not workload.ignore_eos
     if known and (endpoint.takes_token_ids is not None or not _ids_wanted(workload)):
         return Taken(endpoint=endpoint, form=await _form(endpoint, workload, ids=bool(endpoint.takes_token_ids)))
