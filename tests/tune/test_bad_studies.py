@@ -1,7 +1,11 @@
 """A wrong study is refused with file, line, key and remedy; nothing is started, and nothing exists afterwards."""
 
+import subprocess
+
 import pytest
 from tests.testbed import golden
+
+from lading.cli import app
 
 STUDY = """\
 name: bad
@@ -62,18 +66,49 @@ CASES = {
 }
 
 
+@pytest.fixture
+def tune(monkeypatch, tmp_path, capfd):
+    """The command's own `main`, in this process: thirty interpreters would take half a minute to say the same."""
+
+    def run(*arguments):
+        monkeypatch.chdir(tmp_path)
+        with pytest.raises(SystemExit) as left:
+            app.main(["tune", *arguments])
+        said = capfd.readouterr()
+        return subprocess.CompletedProcess(arguments, left.value.code, said.out, said.err)
+
+    return run
+
+
+@pytest.fixture
+def write(tmp_path, tiny_gguf):
+    """The study with one thing wrong, beside its model."""
+
+    def change(case):
+        old, new = CASES[case]
+        assert old in STUDY
+        (tmp_path / "tiny.gguf").symlink_to(tiny_gguf)
+        (tmp_path / "bad.yaml").write_text(STUDY.replace(old, new, 1))
+
+    return change
+
+
 @pytest.mark.parametrize("case", CASES)
-def test_a_bad_study_says_where_and_what_to_do_and_leaves_nothing(case, lading, tmp_path, lading_home, tiny_gguf):
-    old, new = CASES[case]
-    assert old in STUDY
-    (tmp_path / "tiny.gguf").symlink_to(tiny_gguf)
-    (tmp_path / "bad.yaml").write_text(STUDY.replace(old, new, 1))
+def test_a_bad_study_says_where_and_what_to_do_and_leaves_nothing(case, tune, write, tmp_path, lading_home):
+    write(case)
     before = _tree(tmp_path), _tree(lading_home)
-    done = lading("tune", "bad.yaml")
+    done = tune("bad.yaml")
     assert done.returncode in {2, 3}
     assert done.stdout == ""
     golden.check("tune", case, golden.said(done).replace(str(tmp_path), "DIR"))
     assert (_tree(tmp_path), _tree(lading_home)) == before
+
+
+@pytest.mark.parametrize("case", ["yaml-error", "several-problems", "missing-program"])
+def test_a_process_of_its_own_says_the_same(case, lading, write, tmp_path, lading_home):
+    write(case)
+    golden.check("tune", case, golden.said(lading("tune", "bad.yaml")))
+    assert _tree(lading_home) == []
 
 
 def test_a_study_that_does_not_exist(lading, lading_home):

@@ -13,6 +13,7 @@ from lading.events import Event, Notice
 from lading.flows import report as flow
 from lading.flows.report import Material, Placement
 from lading.flows.study import utc_now
+from lading.ports import Store, StudyRun
 from lading.spec.study import Study
 from lading.tuning import trial as trials
 
@@ -53,19 +54,8 @@ def report(
     output = Output(common)
     placement = _placement(claim=claim, namespace=namespace, gpus=gpus, cpus=cpus, memory=memory)
     store, found = run_named(wiring.existing_store(), name, run)
-    study = Study.model_validate(found.spec)
-    material = Material(
-        run=found,
-        study=study,
-        history=trials.fold(store.facts(found.id)),
-        directory=run_directory(found.id),
-        engine=wiring.engine(study.engine.name),
-        version=lading.__version__,
-        written_at=utc_now(),
-        placement=placement,
-    )
     folder = out or Path(f"{name}-report")
-    written = flow.write(material, folder, emit=lambda event: _tell(output, event))
+    written = flow.write(material(store, found, placement), folder, emit=lambda event: _tell(output, event))
     lines = [written.report.result.verdict, *map(str, written.files)]
     document = {
         "run": found.id,
@@ -76,6 +66,21 @@ def report(
     output.result(document, "\n".join(lines))
     if written.report.result.winner is None:
         output.say("no manifests: no trial has a score, so there is nothing to run")
+
+
+def material(store: Store, run: StudyRun, placement: Placement) -> Material:
+    """What the report of *run* is made from, as the store has it now."""
+    study = Study.model_validate(run.spec)
+    return Material(
+        run=run,
+        study=study,
+        history=trials.fold(store.facts(run.id)),
+        directory=run_directory(run.id),
+        engine=wiring.engine(study.engine.name),
+        version=lading.__version__,
+        written_at=utc_now(),
+        placement=placement,
+    )
 
 
 def _tell(output: Output, event: Event) -> None:

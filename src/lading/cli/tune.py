@@ -1,5 +1,6 @@
 """`lading tune`."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -50,7 +51,7 @@ def tune(
         _show_plan(output, prepared)
         return 0
     answer = loops.run(_tune(prepared, output, view))
-    _show_answer(output, prepared.study.name, answer)
+    _show_answer(output, answer, _write_report(output, prepared.study.name))
     return 0 if answer.winner is not None else LadingError.exit_code
 
 
@@ -121,15 +122,34 @@ def _tell(output: Output, prepared: Prepared, event: Event) -> None:
     output.event(event)
 
 
-def _show_answer(output: Output, name: str, answer: StudyResult) -> None:
-    lines = [answer.verdict]
-    if answer.winner is not None and answer.winner.changed:
-        lines += [f"  {key}: {value}" for key, value in answer.winner.changed.items()]
+def _write_report(output: Output, name: str) -> tuple[Path, ...]:
+    """The report and the manifests of the newest run, written beside its records; none where they cannot be."""
+    from lading.cli import report
+    from lading.flows import report as flow_of_report
+
+    store, run = run_named(wiring.existing_store(), name)
+    folder = study_setup.run_directory(run.id) / "report"
+    try:
+        return flow_of_report.write(
+            report.material(store, run, flow_of_report.Placement()), folder, emit=output.event
+        ).files
+    except LadingError as error:  # the study has its answer all the same
+        output.say(f"no report: {error.message}")
+        return ()
+
+
+def _show_answer(output: Output, answer: StudyResult, files: Sequence[Path]) -> None:
     counted = ", ".join(f"{count} {word}" for word, count in answer.outcomes.items())
-    lines.append(f"{answer.server_starts} server starts: {counted}")
+    lines = [answer.verdict, f"{answer.server_starts} server starts: {counted}"]
     lines += [f"failed: {one.name} ({one.kind}) × {one.count}" for one in answer.failures]
+    if files:
+        lines.append(f"report: {files[0]}")
+        lines += [
+            f"manifests: {folder}"
+            for folder in dict.fromkeys(path.parent for path in files if path.parent != files[0].parent)
+        ]
     output.result(answer, "\n".join(lines))
-    output.next(f"lading report {name}")
+    output.next(f"lading report {answer.name}")
 
 
 def run_named(store: Store | None, name: str, number: int | None = None) -> tuple[Store, StudyRun]:
