@@ -92,7 +92,7 @@ class Summary(Stored):
     @property
     def error_share(self) -> float:
         """Failed / issued."""
-        return 1 - self.completed / self.requests if self.requests else 1.0
+        return (self.requests - self.completed) / self.requests if self.requests else 1.0
 
 
 def summarize(header: RecordHeader, records: Iterable[RequestRecord]) -> Summary:

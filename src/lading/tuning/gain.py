@@ -78,7 +78,7 @@ def gain(winner: Sequence[float | None], default: Sequence[float | None], *, min
         return NoGain(reason=f"{len(pairs)} pairs of server lives, it needs {MIN_PAIRS}", pairs=len(pairs))
     if not all(math.isfinite(value) and value > 0 for pair in pairs for value in pair):
         return NoGain(reason="a value of 0 or less has no ratio", pairs=len(pairs))
-    ratios = [math.log(one / other) * (-1 if minimize else 1) for one, other in pairs]
+    ratios = [(math.log(one) - math.log(other)) * (-1 if minimize else 1) for one, other in pairs]
     middle, half = fmean(ratios), half_width(ratios)
     percent, low, high = (_percent(ratio, minimize=minimize) for ratio in (middle, middle - half, middle + half))
     if not all(map(math.isfinite, (percent, low, high))):

@@ -27,7 +27,7 @@ class GridSearch:
                 hint="list values with choice: [...], or use method: tpe",
             )
         points = tuple(space.points())
-        self._points = points if size <= budget else _spread(points)
+        self._points = points if size < budget else _spread(points)  # the defaults take one trial of the budget
 
     def propose(
         self, history: Sequence[Observation], pending: Sequence[Params], *, count: int, seed: int
