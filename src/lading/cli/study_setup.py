@@ -66,7 +66,7 @@ class Prepared:
             "served_path": self.model_path,
             "served_name": self.served_name,
             "format": self.model.format,
-            "version": manifest.version if manifest is not None else None,
+            "version": manifest.version if manifest is not None else unmanaged_version(self.model.path),
             "path_on_volume": manifest.path if manifest is not None else None,
         }
         return {**environment.environment(), "model": model, "program": self.program, "engine": self.engine.version}
@@ -96,6 +96,14 @@ class Prepared:
             check=lambda params: feasible.check(self.engine, params, self.facts),
             emit=emit,
         )
+
+
+def unmanaged_version(path: Path) -> str:
+    """What stands for the version of weights that have no manifest: their size and when they were last written."""
+    files = [path] if path.is_file() else [file for file in path.rglob("*") if file.is_file()]
+    stats = [file.stat() for file in files]
+    size_bytes, newest_ns = sum(stat.st_size for stat in stats), max((stat.st_mtime_ns for stat in stats), default=0)
+    return f"unmanaged, {size_bytes} bytes, written {newest_ns}"
 
 
 def run_directory(run_id: str) -> Path:
