@@ -52,9 +52,7 @@ def known(tmp_path, tiny_gguf):
     study = documents.parse(STUDY, Study)
     weights = tmp_path / "tiny.gguf"
     environment = {"model": {"path": str(weights), "version": study_setup.unmanaged_version(weights)}}
-    run = store.create(
-        "chat", document=STUDY, spec=dump(study), environment={"model": {"path": str(tiny_gguf), "version": None}}
-    )
+    run = store.create("chat", document=STUDY, spec=dump(study), environment=environment)
     failed = Failed(phase="ready", kind="configuration", name="out-of-memory", reason="no room", hint="less")
     store.append(run.id, [
         Proposed(number=0, params={"n_ctx": 1024}, role="default"),
@@ -176,7 +174,7 @@ def test_other_weights_under_the_same_name_are_another_run(command, known, tmp_p
     (tmp_path / "tiny.gguf").unlink()
     (tmp_path / "tiny.gguf").write_bytes(tiny_gguf.read_bytes())
     (tmp_path / "study.yaml").write_text(STUDY)
-    assert "resolved_model.version: unmanaged, " in command("tune", "study.yaml", "--dry-run").stderr
+    assert "  resolved_model.version: unmanaged, " in command("tune", "study.yaml", "--dry-run").stderr
 
 
 def test_nobody_working_on_it_cannot_be_cancelled(command, known):
