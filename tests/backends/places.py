@@ -20,7 +20,7 @@ from lading.spec.study import BackendChoice
 from lading.testing import scripted_server
 from lading.testing.scripted_engine import ScriptedEngine
 
-BEHAVIOUR = {"well": "well", "silent": "hangs", "other_name": "answers_any"}
+BEHAVIOUR = {"well": "well", "silent": "hangs", "other_name": "other_name"}
 
 
 class UncheckedLlamaCpp(ScriptedEngine):
@@ -129,12 +129,12 @@ def start_scripted(**settings):
     port = processes.free_port("127.0.0.1")
     document = json.dumps({"port": port, "name": "tiny", **settings})
     process = subprocess.Popen([sys.executable, scripted_server.__file__, document], stdout=subprocess.DEVNULL)
-    while not _listens(port):
+    while not listens(port):
         assert process.poll() is None
     return process, port
 
 
-def _listens(port):
+def listens(port):
     with socket.socket() as probe:
         return probe.connect_ex(("127.0.0.1", port)) == 0
 

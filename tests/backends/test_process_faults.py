@@ -1,5 +1,6 @@
 """What a server does at its worst, and what is said of it; nothing of it is left running in any case."""
 
+import asyncio
 import os
 import signal
 import socket
@@ -10,7 +11,7 @@ from pathlib import Path
 
 import psutil
 import pytest
-from tests.backends.places import end_all, living
+from tests.backends.places import end_all, listens, living
 
 from lading.backends import lease, processes, programs, record
 from lading.backends.process import ProcessBackend
@@ -54,6 +55,13 @@ async def start(backend, behaviour, within_s=10.0, **changes):
     return await backend.ready("one", within_s=within_s)
 
 
+async def listening(home):
+    """Wait for the server to listen, however busy the machine is: its start is not what is tested."""
+    port = record.read(home, "one").port
+    while not listens(port):  # noqa: ASYNC110 - a process is awaited
+        await asyncio.sleep(0.05)
+
+
 @pytest.mark.parametrize(
     ("behaviour", "kind", "said"),
     [
@@ -68,8 +76,11 @@ async def start(backend, behaviour, within_s=10.0, **changes):
     ],
 )
 async def test_each_fault_has_its_error_with_the_log_and_nothing_is_left(backend, home, behaviour, kind, said):
+    await backend.apply(backend.plan(request(behaviour)))
+    if behaviour not in {"dies", "deaf"}:
+        await listening(home)
     with pytest.raises(kind) as raised:
-        await start(backend, behaviour, within_s=1.0)
+        await backend.ready("one", within_s=1.0)
     assert said in str(raised.value)
     assert raised.value.log[0] == "loading"
     await backend.remove("one")

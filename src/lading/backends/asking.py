@@ -166,10 +166,17 @@ async def until_answering(
             hint="its log may say why; a server without a free slot or with a stuck engine behaves so",
         ) from None
     except aiohttp.ClientError as error:
-        check()
+        await _while_it_dies(check)
         raise NotReady(f"the server at {client.base_url} broke off its first answer: {error}") from error
     _compare(client, name, answer)
     return name
+
+
+async def _while_it_dies(check: Callable[[], None]) -> None:
+    """A broken connection is often the first sign of a death: give *check* a second to see it, and raise."""
+    for _ in range(10):
+        check()
+        await asyncio.sleep(_PAUSE_S)
 
 
 async def probes(client: Client, wanted: Sequence[Probe], *, within_s: float = 5.0) -> dict[str, Any]:

@@ -154,12 +154,10 @@ class ProcessBackend:
         lease.forget_dead(self._home)
         return tuple(left)
 
-    def endpoint_of(self, name: str) -> Endpoint | None:
-        """Where the server called *name* is asked; None when it does not run."""
+    def running(self, name: str) -> ServerRecord | None:
+        """What is written down about the server called *name*; None when it does not run."""
         server = record.read(self._home, name)
-        if server is None or processes.leader(server) is None:
-            return None
-        return Endpoint(base_url=server.url, served_name=server.served_name)
+        return server if server is not None and processes.leader(server) is not None else None
 
     def kill_started(self) -> None:
         """Kill what this object started, at once: for a program that is about to leave without waiting for anything."""

@@ -3,8 +3,8 @@
     python scripted_server.py '{"port": 8000, "name": "tiny", "behaviour": "hangs", "log": ["loading"]}'
 
 Behaviours: ``well`` (answers), ``dies`` (prints *log*, exits 3), ``deaf`` (never listens), ``loading`` (``/health`` 503 for
-ever), ``hangs`` (healthy, no request is answered), ``dies_asked`` (exits at the first request), ``other_name`` (answers as
-another model), ``answers_any`` (lists another name, answers with it), ``errors`` (500 to each request), ``stubborn``
+ever), ``hangs`` (healthy, no request is answered), ``dies_asked`` (exits at the first request), ``other_name`` (lists its
+name, answers with another), ``answers_any`` (lists another name, answers with it), ``errors`` (500 to each request), ``stubborn``
 (ignores SIGTERM), ``escapes`` (starts a child in a session of its own), ``hides`` (so, and the child drops its environment),
 ``keeps_port`` (a child without trace listens on its port).
 """
@@ -37,8 +37,9 @@ class Handler(BaseHTTPRequestHandler):
                 503 if loading else 200, {"error": {"message": "Loading model"}} if loading else {"status": "ok"}
             )
         elif self.path == "/v1/models":
-            name = "another" if behaviour in {"other_name", "answers_any"} else self.settings["name"]
-            self._send(200, {"object": "list", "data": [{"id": name, "object": "model"}]})
+            name = "another" if behaviour == "answers_any" else self.settings["name"]
+            names = [name, *self.settings.get("also", [])]
+            self._send(200, {"object": "list", "data": [{"id": name, "object": "model"} for name in names]})
         elif self.path == "/settings":
             self._send(200, self.settings)
         else:
