@@ -36,6 +36,7 @@ class Parameter:
         default: The engine's own default; None where it is decided at start, see *default_note*.
         default_note: How the default is decided, in words; empty where *default* says it all.
         choices: All legal values of a ``choice``; of a number, the words that are legal beside it.
+        pattern: What a ``str`` must look like as a whole, as a regular expression; empty for any text.
         synonyms: Other spellings of a value, to the canonical one.
         minimum, maximum: Inclusive bounds, None for none.
         search: A range worth searching, None for none.
@@ -61,6 +62,7 @@ class Parameter:
     memory: str = "0"
     help: str = ""
     source: str = ""
+    pattern: str = ""
     synonyms: Mapping[str, Value] = field(default_factory=dict)
     off_flags: tuple[str, ...] = ()
     many: bool = False

@@ -144,12 +144,20 @@ _add(
         3: "GGML_SCHED_PRIO_REALTIME"}),
     kind="choice", default=0, choices=(-1, 0, 1, 2, 3), help="Priority of its threads, from low (-1) to real time (3).",
 )  # fmt: skip
-_add("cpu_mask", "--cpu-mask -C", kind="str", help="CPUs to run on, as a hexadecimal mask.", default_note="all")
+_add(
+    "cpu_mask",
+    "--cpu-mask -C",
+    kind="str",
+    pattern="(0x)?[0-9a-fA-F]+",
+    help="CPUs to run on, as a hexadecimal mask.",
+    default_note="all",
+)
 _add(
     "cpu_range",
     "--cpu-range -Cr",
     Cores("cpuparams"),
     kind="str",
+    pattern="[0-9]{1,3}-[0-9]{1,3}",
     help="CPUs to run on, ``lo-hi``.",
     default_note="all",
 )
@@ -236,6 +244,7 @@ _add(
     "override_tensor",
     "--override-tensor -ot",
     kind="str",
+    pattern="[^=]+=[^=]+",
     memory="±",
     help="Where tensors of a pattern go: ``exps=CPU``.",
 )

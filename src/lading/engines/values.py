@@ -84,7 +84,7 @@ def _one(parameter: Parameter, raw: object) -> Value:
         case "choice":
             raise ValueError(_not_a_choice(parameter, raw))
         case "str":
-            return _text(raw)
+            return _text(parameter, raw)
 
 
 def _plain(parameter: Parameter, raw: object) -> object:
@@ -142,12 +142,14 @@ def _bounded(parameter: Parameter, number: float) -> Value:
     return number
 
 
-def _text(raw: object) -> str:
+def _text(parameter: Parameter, raw: object) -> str:
     if isinstance(raw, bool) or not isinstance(raw, int | float | str):
         raise ValueError(f"{raw!r} is not text")
     text = str(raw)
     if "\x00" in text or "\n" in text:
         raise ValueError(f"{text!r} holds a character that cannot stand on a command line")
+    if parameter.pattern and not re.fullmatch(parameter.pattern, text):
+        raise ValueError(f"{text!r} does not look like {parameter.pattern}")
     return text
 
 

@@ -20,10 +20,10 @@ _CODE = f"{_PARSER}; source of vllm {VERSION}"
 
 @cache
 def parameters() -> Mapping[str, Parameter]:
-    """Every parameter of ``vllm serve``, by name."""
+    """Every parameter of ``vllm serve`` that may be set, by name; `RESERVED` are the others."""
     text = resources.files("lading.engines").joinpath(f"data/vllm-{VERSION}.json").read_text(encoding="utf-8")
     rows: list[dict[str, Any]] = json.loads(text)["parameters"]
-    return {row["name"]: _parameter(row) for row in rows}
+    return {row["name"]: _parameter(row) for row in rows if row["name"] not in RESERVED}
 
 
 def _parameter(row: Mapping[str, Any]) -> Parameter:
