@@ -237,7 +237,8 @@ async def _until_healthy(client: Client, started: float, deadline: float, check:
         try:
             answer = await _watched(client.get("/health", within_s=min(5.0, left_s)), check)
         except TimeoutError:
-            last = "/health does not answer"
+            if left_s > 1.0:  # else it is the deadline that cut it short, and what was seen before says more
+                last = "/health does not answer"
         except aiohttp.ClientError as error:
             last = unreachable(error)
         else:
