@@ -20,6 +20,7 @@ from lading.spec.ref import Reference
 from lading.spec.workload import Workload
 from lading.tuning.observe import Observation as Observation
 from lading.tuning.trial import Fact, Params
+from lading.weights.layout import Leftover
 from lading.weights.listing import Entry, Listing
 from lading.weights.manifest import FileEntry, Manifest
 
@@ -51,22 +52,6 @@ class Source(Protocol):
 
     def close(self) -> None:
         """Close all connections; idempotent."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Leftover:
-    """What a killed run left on a volume.
-
-    Attributes:
-        kind: ``staging``: files of an interrupted pull; ``removal``: a removal that was not finished.
-        size_bytes: What removing it frees.
-    """
-
-    kind: Literal["staging", "removal"]
-    path: Path
-    size_bytes: int
-    model: str | None = None
-    version: str | None = None
 
 
 class StagedFile(Protocol):
@@ -177,7 +162,7 @@ class Volume(Protocol):
         An interrupted pull that nobody runs now loses its progress; what a live writer holds is left alone.
         """
 
-    def leftovers(self) -> tuple["Leftover", ...]:
+    def leftovers(self) -> tuple[Leftover, ...]:
         """What `sweep` would remove."""
 
     def free_bytes(self) -> int:

@@ -18,7 +18,7 @@ from lading.errors import InvalidInput
 #: name → where it is implemented, and its first line of help, in the order they are shown.
 COMMANDS: dict[str, tuple[str, str, str]] = {
     "pull": ("lading.cli.pull:pull", "Weights", "Bring weights from a source onto a volume."),
-    "verify": ("lading.cli.volume:verify", "Weights", "Hash a model's files again and compare them with its manifest."),
+    "verify": ("lading.cli.verify:verify", "Weights", "Hash a model's files again and compare them with its manifest."),
     "ls": ("lading.cli.volume:ls", "Weights", "List the models and versions on a volume."),
     "show": ("lading.cli.volume:show", "Weights", "Show the manifest of a model."),
     "use": ("lading.cli.volume:use", "Weights", "Make a version the current one of its model."),
@@ -66,7 +66,8 @@ def _run(app: cyclopts.App, arguments: list[str]) -> int:
 
         near = nearest(first, list(COMMANDS))
         raise InvalidInput(
-            f"{first!r} is not a command", hint=f"did you mean `lading {near}`?" if near else "`lading --help` lists the commands"
+            f"{first!r} is not a command",
+            hint=f"did you mean `lading {near}`?" if near else "`lading --help` lists the commands",
         )
     try:
         result = app(arguments, exit_on_error=False, print_error=False, verbose=False, result_action="return_value")

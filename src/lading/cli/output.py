@@ -8,14 +8,16 @@ import json
 import sys
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from cyclopts import Parameter
-from pydantic import BaseModel
 
 from lading.errors import InvalidInput
-from lading.events import Event
-from lading.spec.base import dump
+
+if TYPE_CHECKING:  # events bring schemas of half the program: `lading ls` does without
+    from pydantic import BaseModel
+
+    from lading.events import Event
 
 
 @Parameter(name="*")
@@ -39,7 +41,7 @@ class Output:
         live: Renders an event on a terminal (a progress bar, a table that grows); called only for people who watch.
     """
 
-    def __init__(self, common: Common | None = None, *, live: Callable[[Event], None] | None = None) -> None:
+    def __init__(self, common: Common | None = None, *, live: "Callable[[Event], None] | None" = None) -> None:
         self.common = common or Common()
         self.live = live
 
@@ -53,16 +55,16 @@ class Output:
         """Whether a person watches stderr: progress is drawn only then."""
         return not self.json and not self.common.quiet and sys.stderr.isatty()
 
-    def event(self, event: Event) -> None:
+    def event(self, event: "Event") -> None:
         """Tell an event: a line of JSON, or to the live view, or nothing."""
         if self.json:
             print(event.model_dump_json(exclude_none=True), flush=True)
         elif self.live is not None and self.watched:
             self.live(event)
 
-    def result(self, document: BaseModel | dict[str, Any], human: str | None = None) -> None:
+    def result(self, document: "BaseModel | dict[str, Any]", human: str | None = None) -> None:
         """The command's answer: *document* for programs, *human* for people (else the document as indented JSON)."""
-        plain = dump(document) if isinstance(document, BaseModel) else document
+        plain = document if isinstance(document, dict) else _plain(document)
         if self.json:
             print(json.dumps(plain), flush=True)
         else:
@@ -108,3 +110,9 @@ class Output:
         print(f"{question} [y/N] ", end="", file=sys.stderr, flush=True)
         if sys.stdin.readline().strip().lower() not in {"y", "yes"}:
             raise InvalidInput("not confirmed; nothing was done")
+
+
+def _plain(document: "BaseModel") -> dict[str, Any]:
+    from lading.spec.base import dump
+
+    return dump(document)

@@ -1,4 +1,4 @@
-"""`lading ls`, `show`, `verify`, `use`, `rm`, `prune`: what is on a volume."""
+"""`lading ls`, `show`, `use`, `rm`, `prune`: what is on a volume. Imports little: `ls` must be quick."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -7,17 +7,16 @@ from typing import Annotated, Any
 from cyclopts import Parameter
 from cyclopts.validators import Number
 
-from lading.cli.interrupt import stoppable
 from lading.cli.output import Common, Output
-from lading.errors import InvalidInput, InvalidReference, VerificationFailed
-from lading.events import Event, FileBad, Verified, VerifyProgress
-from lading.ports import Leftover, Volume
+from lading.errors import InvalidInput, InvalidReference
 from lading.spec import ref as refs
 from lading.spec import units
 from lading.spec.base import dump
-from lading.spec.ref import LocalRef
+from lading.spec.ref import ClaimRef, LocalRef
 from lading.volume import find
 from lading.volume.find import Found
+from lading.volume.local import LocalVolume
+from lading.weights.layout import Leftover
 from lading.weights.manifest import Manifest
 
 
@@ -28,8 +27,8 @@ def ls(volume: str = ".", *, common: Common | None = None) -> None:
         volume: A volume, or a model on it.
     """
     output = Output(common)
-    found = _found(volume)
-    listed = _selected(found)
+    found = named(volume)
+    listed = selected(found)
     current = {model: found.volume.current(model) for model in {manifest.model for manifest in listed}}
     if output.json:
         for manifest in listed:
@@ -66,8 +65,8 @@ def show(
         sha256sums: Print the input of `sha256sum -c`, to be run in the version's directory.
     """
     output = Output(common)
-    found = _found(ref)
-    manifest = found.volume.manifest(_model(found, ref), found.version)
+    found = named(ref)
+    manifest = found.volume.manifest(model_of(found, ref), found.version)
     if sha256sums:
         print(manifest.sha256sums(), end="")
         return
@@ -82,46 +81,6 @@ def show(
     output.table(["file", "size", "sha256"], rows, right=["size"])
 
 
-async def verify(
-    ref: str, *, threads: Annotated[int | None, Parameter(validator=Number(gte=1))] = None, common: Common | None = None
-) -> None:
-    """Hash a model's files again and compare them with its manifest.
-
-    Args:
-        ref: A model on a volume (its current version by default), or a volume: all its versions.
-        threads: How many files are hashed at once; one per core by default.
-    """
-    from lading.flows import verify as flow
-
-    view = VerifyView()
-    output = Output(common, live=view)
-    found = _found(ref)
-    listed = (found.volume.manifest(found.model, found.version),) if found.model else _selected(found)
-    failures: list[VerificationFailed] = []
-
-    def tell(event: Event) -> None:
-        output.event(event)
-        if isinstance(event, FileBad):
-            output.say(f"  {event.path}: {event.problem}{f', {event.detail}' if event.detail else ''}")
-
-    async def work() -> None:
-        for manifest in listed:
-            try:
-                _tell_verified(output, await flow.verify(found.volume, manifest, emit=tell, threads=threads))
-            except VerificationFailed as failure:
-                failures.append(failure)
-
-    try:
-        await stoppable(work(), kept="nothing was changed")
-    finally:
-        view.close()
-    if len(failures) > 1:
-        told = "\n".join(f"  {failure.message}" for failure in failures)
-        raise VerificationFailed(f"{len(failures)} of {len(listed)} versions differ:\n{told}", hint=failures[0].hint)
-    if failures:
-        raise failures[0]
-
-
 def use(ref: str, *, common: Common | None = None) -> None:
     """Make a version the current one of its model.
 
@@ -131,8 +90,8 @@ def use(ref: str, *, common: Common | None = None) -> None:
         ref: Model and version, such as ./volume/tiny@v1.
     """
     output = Output(common)
-    found = _found(ref)
-    model, version = _model(found, ref), found.version
+    found = named(ref)
+    model, version = model_of(found, ref), found.version
     if version is None:
         raise InvalidReference(f"{ref} names no version", hint=f"lading use {ref}@VERSION; see lading ls {ref}")
     before = found.volume.current(model)
@@ -158,8 +117,8 @@ def rm(
         dry_run: Print what would be removed.
     """
     output = Output(common)
-    found = _found(ref)
-    model = _model(found, ref)
+    found = named(ref)
+    model = model_of(found, ref)
     removal = _removal(found, model)
     _carry_out(output, removal, dry_run=dry_run, yes=yes, volume=found.volume)
 
@@ -183,7 +142,7 @@ def prune(
         dry_run: Print what would be removed.
     """
     output = Output(common)
-    found = _found(volume)
+    found = named(volume)
     if found.version:
         raise InvalidInput(f"{volume} names one version", hint=f"lading rm {volume}")
     leftovers = () if found.model else found.volume.leftovers()
@@ -229,7 +188,7 @@ def _removal(found: Found, model: str) -> Removal:
     return Removal(versions=tuple(sorted(versions, key=lambda manifest: manifest.version == current)))
 
 
-def _carry_out(output: Output, removal: Removal, *, dry_run: bool, yes: bool, volume: Volume) -> None:
+def _carry_out(output: Output, removal: Removal, *, dry_run: bool, yes: bool, volume: LocalVolume) -> None:
     if not removal.versions and not removal.leftovers:
         output.result({"removed": None}, "nothing to remove")
         return
@@ -274,7 +233,7 @@ def _count(number: int, word: str) -> str:
     return f"{number} {word}{'s' if number > 1 else ''}" if number else ""
 
 
-def _found(text: str) -> Found:
+def named(text: str) -> Found:
     """The volume that *text* names, with model and version.
 
     Raises:
@@ -282,11 +241,20 @@ def _found(text: str) -> Found:
     """
     ref = refs.parse(text)
     if not isinstance(ref, LocalRef):
-        raise InvalidReference(f"{text} is no folder of this machine", hint="mount the claim and name the folder")
+        claim = isinstance(ref, ClaimRef)
+        raise InvalidReference(
+            f"{text} is no folder of this machine",
+            hint="mount the claim and name the folder" if claim else f"lading pull {text} VOLUME",
+        )
     return find.find(ref)
 
 
-def _model(found: Found, text: str) -> str:
+def model_of(found: Found, text: str) -> str:
+    """The model that *text* names.
+
+    Raises:
+        InvalidReference: It names a whole volume.
+    """
     if found.model is None:
         raise InvalidReference(
             f"{text} is a volume, not a model on one", hint=f"name a model, see lading ls {found.volume.root}"
@@ -294,7 +262,7 @@ def _model(found: Found, text: str) -> str:
     return found.model
 
 
-def _selected(found: Found) -> Sequence[Manifest]:
+def selected(found: Found) -> Sequence[Manifest]:
     """What the reference selects: the volume's versions, a model's, or one."""
     if found.model is not None and found.version is not None:
         return (found.volume.manifest(found.model, found.version),)
@@ -320,56 +288,7 @@ def _described(manifest: Manifest, document: dict[str, Any]) -> str:
         "digest": manifest.digest,
     }
     head = (
-        f"{manifest.model}@{manifest.version}: {manifest.format}, {len(manifest.files)} files, "
+        f"{manifest.model}@{manifest.version}: {manifest.format}, {_count(len(manifest.files), 'file')}, "
         f"{units.show_bytes(manifest.size_bytes)}{current}"
     )
     return "\n".join([head, *(f"  {key:<10} {value}" for key, value in lines.items())])
-
-
-def _tell_verified(output: Output, result: Verified) -> None:
-    if output.json:
-        return  # its event was the last line
-    rate = f" ({units.show_rate(result.size_bytes / result.seconds)})" if result.size_bytes else ""
-    output.result(
-        result,
-        f"{result.model}@{result.version} is what its manifest says: {result.files} files, "
-        f"{units.show_bytes(result.size_bytes)} in {units.show_seconds(result.seconds)}{rate}",
-    )
-
-
-class VerifyView:
-    """Draws a verification for a person who watches."""
-
-    def __init__(self) -> None:
-        self._progress: Any = None
-
-    def __call__(self, event: Event) -> None:
-        """Draw *event*."""
-        match event:
-            case VerifyProgress():
-                self._draw(event)
-            case FileBad():
-                self.close()
-            case _:
-                pass
-
-    def close(self) -> None:
-        """Leave the terminal as it was; idempotent."""
-        if self._progress is not None:
-            self._progress.stop()
-            self._progress = None
-
-    def _draw(self, event: VerifyProgress) -> None:
-        from rich.console import Console
-        from rich.progress import BarColumn, Progress, TextColumn
-
-        if self._progress is None:
-            columns = (TextColumn("hashing"), BarColumn(), TextColumn("{task.fields[state]}"))
-            self._progress = Progress(*columns, console=Console(stderr=True), transient=True)
-            self._progress.start()
-            self._progress.add_task("", total=event.total_bytes, state="")
-        state = (
-            f"{units.show_bytes(event.done_bytes)} of {units.show_bytes(event.total_bytes)}, "
-            f"{units.show_rate(event.rate_bytes_per_s)}"
-        )
-        self._progress.update(self._progress.task_ids[0], completed=event.done_bytes, state=state)

@@ -123,4 +123,3 @@ def _found(volume: LocalVolume, rest: str, version: str | None) -> Found:
 def _absolute(path: str | Path) -> Path:
     """Absolute, without following links: a link to a model would lead out of its volume's words."""
     return Path(os.path.abspath(Path(path).expanduser()))  # noqa: PTH100  # Path has no `..` folding without links
-

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from io import BufferedReader
 from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING
 
 from pydantic import ValidationError
 
@@ -23,9 +24,7 @@ from lading.errors import (
     VolumeNotWritable,
     VolumeTooNew,
 )
-from lading.ports import Leftover, Staging
 from lading.spec import ref, units
-from lading.spec.documents import nearest
 from lading.volume import faults, history, lock
 from lading.volume import fs as files
 from lading.volume import journal as journals
@@ -34,8 +33,11 @@ from lading.volume.journal import Journal
 from lading.volume.lock import Held, Process
 from lading.volume.staging import LocalStaging, Modes
 from lading.weights import layout, names
-from lading.weights.layout import VolumeDocument
+from lading.weights.layout import Leftover, VolumeDocument
 from lading.weights.manifest import Manifest
+
+if TYPE_CHECKING:  # all seams of the program hang on it: reading a volume does without
+    from lading.ports import Staging
 
 _SWITCH_WAIT_S = 10.0
 
@@ -76,7 +78,8 @@ class LocalVolume:
 
     def manifests(self) -> Iterator[Manifest]:
         """All published versions, by model, then by time of publication."""
-        found = [self._read(Path(path)) for path in _manifest_paths(str(self._root / layout.MANIFESTS))]
+        top = str(self._root / layout.MANIFESTS)
+        found = [self._read(path, path[len(top) + 1 :]) for path in _manifest_paths(top)]
         yield from sorted(found, key=lambda manifest: (manifest.model, manifest.published_at, manifest.version))
 
     def manifest(self, model: str, version: str | None = None) -> Manifest:
@@ -96,10 +99,10 @@ class LocalVolume:
     def current(self, model: str) -> str | None:
         """The version `current` names, None without one."""
         try:
-            version = str((self._root / layout.current(model)).readlink())
+            version = os.readlink(f"{self._root}/{model}/{layout.CURRENT}")  # noqa: PTH115  # `ls` asks it of thousands
         except OSError:
             return None
-        if "/" in version or not self._manifest_path(model, version).is_file():
+        if "/" in version or not os.path.isfile(f"{self._root}/{layout.MANIFESTS}/{model}/{version}.json"):  # noqa: PTH113
             return None
         return version
 
@@ -149,7 +152,7 @@ class LocalVolume:
     # --------------------------------------------------------------------------------------------------- publishing
 
     @contextmanager
-    def stage(self, model: str, version: str, transfer: str) -> Iterator[Staging]:
+    def stage(self, model: str, version: str, transfer: str) -> Iterator[LocalStaging]:
         """The staging of *transfer*, under the model's lock."""
         ref.check_model(model)
         ref.check_version(version)
@@ -166,7 +169,7 @@ class LocalVolume:
             finally:
                 self._forget_empty(staging)
 
-    def publish(self, staging: Staging, manifest: Manifest, *, use: bool = True) -> Path:
+    def publish(self, staging: "Staging", manifest: Manifest, *, use: bool = True) -> Path:
         """Make the staged files the version of *manifest*."""
         assert isinstance(staging, LocalStaging), "a staging of another volume"
         assert (staging.model, staging.version) == (manifest.model, manifest.version), "a manifest of another staging"
@@ -482,11 +485,13 @@ class LocalVolume:
 
     def _published(self, model: str, version: str) -> Manifest | None:
         path = self._manifest_path(model, version)
-        return self._read(path) if path.is_file() else None
+        return self._read(str(path), f"{model}/{version}.json") if path.is_file() else None
 
-    def _read(self, path: Path) -> Manifest:
-        text = path.read_bytes()
-        model, version = path.parent.relative_to(self._root / layout.MANIFESTS).as_posix(), path.stem
+    def _read(self, path: str, place: str) -> Manifest:
+        """The manifest at *path*, which is *place* below all manifests. Plain strings: there may be thousands."""
+        with open(path, "rb") as file:  # noqa: PTH123
+            text = file.read()
+        model, _, version = place.removesuffix(".json").rpartition("/")
         try:
             found = Manifest.model_validate_json(text)
         except ValidationError as error:
@@ -529,6 +534,8 @@ class LocalVolume:
             )
 
     def _not_published(self, model: str, version: str | None) -> NotPublished:
+        from lading.spec.documents import nearest  # brings a YAML parser
+
         versions = [manifest.version for manifest in self.manifests() if manifest.model == model]
         if not versions:
             models = sorted({manifest.model for manifest in self.manifests()})
@@ -601,7 +608,7 @@ def _number(text: bytes) -> int:
     return found if isinstance(found, int) else 0
 
 
-def _damaged(path: Path, problem: str) -> VolumeError:
+def _damaged(path: str, problem: str) -> VolumeError:
     return VolumeError(
         f"the manifest {path} is damaged: {problem}",
         hint="restore it from a backup, or remove its version with `lading rm` and pull it again",

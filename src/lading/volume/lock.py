@@ -18,8 +18,6 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-import psutil
-
 from lading.errors import ModelBusy
 from lading.volume import fs as files
 from lading.volume.fs import Fs
@@ -46,10 +44,14 @@ class Process:
     @classmethod
     def this(cls) -> "Process":
         """The one that asks."""
+        import psutil  # only who locks needs it
+
         return cls(host=_host(), pid=os.getpid(), started_s=psutil.Process().create_time())
 
     def is_dead(self) -> bool:
         """Whether it surely ended; False where that cannot be known from here."""
+        import psutil
+
         if self.host != _host():
             return False
         try:

@@ -1,6 +1,8 @@
 """Layout 1: which path on a volume means what. `docs/manifest.md` is its specification. Values only: nothing is read."""
 
-from pathlib import PurePosixPath
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import Literal
 
 from lading.spec.base import Stored
 
@@ -30,6 +32,22 @@ class VolumeDocument(Stored):
     namespace: str | None = None
     created_at: str
     created_by: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Leftover:
+    """What a killed run left on a volume.
+
+    Attributes:
+        kind: ``staging``: files of an interrupted pull; ``removal``: a removal that was not finished.
+        size_bytes: What removing it frees.
+    """
+
+    kind: Literal["staging", "removal"]
+    path: Path
+    size_bytes: int
+    model: str | None = None
+    version: str | None = None
 
 
 def version(model: str, name: str) -> PurePosixPath:

@@ -1,0 +1,101 @@
+"""`lading verify`."""
+
+from typing import Annotated, Any
+
+from cyclopts import Parameter
+from cyclopts.validators import Number
+
+from lading.cli.interrupt import stoppable
+from lading.cli.output import Common, Output
+from lading.cli.volume import named, selected
+from lading.errors import VerificationFailed
+from lading.events import Event, FileBad, Verified, VerifyProgress
+from lading.flows import verify as flow
+from lading.spec import units
+
+
+async def verify(
+    ref: str, *, threads: Annotated[int | None, Parameter(validator=Number(gte=1))] = None, common: Common | None = None
+) -> None:
+    """Hash a model's files again and compare them with its manifest.
+
+    Args:
+        ref: A model on a volume (its current version by default), or a volume: all its versions.
+        threads: How many files are hashed at once; one per core by default.
+    """
+    view = VerifyView()
+    output = Output(common, live=view)
+    found = named(ref)
+    listed = (found.volume.manifest(found.model, found.version),) if found.model else selected(found)
+    failures: list[VerificationFailed] = []
+
+    def tell(event: Event) -> None:
+        output.event(event)
+        if isinstance(event, FileBad):
+            output.say(f"  {event.path}: {event.problem}{f', {event.detail}' if event.detail else ''}")
+
+    async def work() -> None:
+        for manifest in listed:
+            try:
+                _tell_verified(output, await flow.verify(found.volume, manifest, emit=tell, threads=threads))
+            except VerificationFailed as failure:
+                failures.append(failure)
+
+    try:
+        await stoppable(work(), kept="nothing was changed")
+    finally:
+        view.close()
+    if len(failures) > 1:
+        told = "\n".join(f"  {failure.message}" for failure in failures)
+        raise VerificationFailed(f"{len(failures)} of {len(listed)} versions differ:\n{told}", hint=failures[0].hint)
+    if failures:
+        raise failures[0]
+
+
+def _tell_verified(output: Output, result: Verified) -> None:
+    if output.json:
+        return  # its event was the last line
+    rate = f" ({units.show_rate(result.size_bytes / result.seconds)})" if result.size_bytes else ""
+    output.result(
+        result,
+        f"{result.model}@{result.version} is what its manifest says: {result.files} files, "
+        f"{units.show_bytes(result.size_bytes)} in {units.show_seconds(result.seconds)}{rate}",
+    )
+
+
+class VerifyView:
+    """Draws a verification for a person who watches."""
+
+    def __init__(self) -> None:
+        self._progress: Any = None
+
+    def __call__(self, event: Event) -> None:
+        """Draw *event*."""
+        match event:
+            case VerifyProgress():
+                self._draw(event)
+            case FileBad():
+                self.close()
+            case _:
+                pass
+
+    def close(self) -> None:
+        """Leave the terminal as it was; idempotent."""
+        if self._progress is not None:
+            self._progress.stop()
+            self._progress = None
+
+    def _draw(self, event: VerifyProgress) -> None:
+        from rich.console import Console
+        from rich.progress import BarColumn, Progress, TextColumn
+
+        if self._progress is None:
+            columns = (TextColumn("hashing"), BarColumn(), TextColumn("{task.fields[state]}"))
+            self._progress = Progress(*columns, console=Console(stderr=True), transient=True)
+            self._progress.start()
+            self._progress.add_task("", total=event.total_bytes, state="")
+        state = (
+            f"{units.show_bytes(event.done_bytes)} of {units.show_bytes(event.total_bytes)}, "
+            f"{units.show_rate(event.rate_bytes_per_s)}"
+        )
+        self._progress.update(self._progress.task_ids[0], completed=event.done_bytes, state=state)
