@@ -27,6 +27,8 @@ from lading.tuning.trial import Fact
 FILE = "studies.db"
 #: How long a writer waits for others.
 BUSY_S = 30.0
+#: How a connection begins: a snapshot to read, the one write lock, or (to change the journal) no transaction at all.
+READ, WRITE, OUTSIDE = "BEGIN", "BEGIN IMMEDIATE", ""
 
 
 class SqlStore:
@@ -54,10 +56,11 @@ class SqlStore:
                 hint="set LADING_HOME to a folder you may write",
             ) from error
         store = cls(_engine(path))
-        with store._open(write=False) as connection:
+        with store._open() as connection:
             current = schema.is_current(connection)
+        store._use_wal()  # only now: a database that is not ours is left as it is
         if not current:
-            with store._open(write=True) as connection:
+            with store._open(WRITE) as connection:
                 schema.migrate(connection)
         return store
 
@@ -65,7 +68,7 @@ class SqlStore:
         self, name: str, *, document: str, spec: Mapping[str, object], environment: Mapping[str, object]
     ) -> StudyRun:
         """A new run of *name*, numbered one above the last."""
-        with self._open(write=True) as connection:
+        with self._open(WRITE) as connection:
             last = connection.execute(select(func.max(RUNS.c.run)).where(RUNS.c.name == name)).scalar()
             run = (last or 0) + 1
             run_id = f"{name}.{run}"
@@ -98,7 +101,7 @@ class SqlStore:
 
     def rebudget(self, run_id: str, *, document: str, spec: Mapping[str, object]) -> StudyRun:
         """Take a document in which only the budget differs; both documents stay readable, and the run is not ended."""
-        with self._open(write=True) as connection:
+        with self._open(WRITE) as connection:
             _require(connection, run_id)
             _note(connection, run_id, "document", document=document, spec=json.dumps(spec))
             return _run(connection, run_id)
@@ -115,7 +118,7 @@ class SqlStore:
             StudyError: The run is unknown.
         """
         rows = [{"run_id": run_id, **documents.to_row(fact)} for fact in facts]
-        with self._open(write=True) as connection:
+        with self._open(WRITE) as connection:
             _require(connection, run_id)
             if rows:
                 connection.execute(insert_or(FACTS).on_conflict_do_nothing(index_elements=["run_id", "digest"]), rows)
@@ -142,7 +145,7 @@ class SqlStore:
 
     def end(self, run_id: str, at: str) -> None:
         """Note that the run has its answer."""
-        with self._open(write=True) as connection:
+        with self._open(WRITE) as connection:
             _require(connection, run_id)
             _note(connection, run_id, "end", at=at)
 
@@ -152,17 +155,27 @@ class SqlStore:
 
     def _tell(self, run_id: str, kind: str) -> None:
         """Note a request, unless it already stands."""
-        with self._open(write=True) as connection:
+        with self._open(WRITE) as connection:
             _require(connection, run_id)
             if _is_cancelled(_notes(connection, run_id)) != (kind == "cancel"):
                 _note(connection, run_id, kind)
 
+    def _use_wal(self) -> None:
+        """Readers and a writer side by side; the database remembers it."""
+        with self._open(OUTSIDE) as connection:
+            mode = connection.exec_driver_sql("PRAGMA journal_mode=WAL").scalar()
+        if mode != "wal":
+            raise StudyError(
+                f"{self._engine.url.database} is where SQLite cannot use WAL (it stays with {mode!r})",
+                hint="set LADING_HOME to a folder on a local disk",
+            )
+
     @contextmanager
-    def _open(self, *, write: bool = False) -> Iterator[Connection]:
+    def _open(self, begin: str = READ) -> Iterator[Connection]:
         """A connection in one transaction: committed at the end, rolled back by any error."""
         try:
             with self._engine.connect() as connection:
-                connection.execution_options(lading_write=write)
+                connection.execution_options(lading_begin=begin)
                 with connection.begin():
                     yield connection
         except (DatabaseError, sqlite3.DatabaseError) as error:
@@ -181,17 +194,14 @@ def _engine(path: Path) -> Engine:
 
     @event.listens_for(engine, "connect")
     def _on_connect(connection: sqlite3.Connection, _record: object) -> None:
-        (mode,) = connection.execute("PRAGMA journal_mode=WAL").fetchone()
-        if mode != "wal":
-            raise StudyError(f"{path} is on a file system where SQLite cannot use WAL (it stays with {mode!r})",
-                             hint="set LADING_HOME to a folder on a local disk")  # fmt: skip
         connection.execute("PRAGMA synchronous=FULL")
         connection.execute("PRAGMA foreign_keys=ON")
 
     @event.listens_for(engine, "begin")
     def _on_begin(connection: Connection) -> None:
-        write = connection.get_execution_options().get("lading_write", False)
-        connection.exec_driver_sql("BEGIN IMMEDIATE" if write else "BEGIN")
+        begin = connection.get_execution_options()["lading_begin"]
+        if begin:
+            connection.exec_driver_sql(begin)
 
     return engine
 
