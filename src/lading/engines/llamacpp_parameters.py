@@ -18,25 +18,33 @@ MAX_SLOTS = 256
 
 @dataclass(frozen=True)
 class Attribute:
-    """How a value is written for xllamacpp: under *path*, as a member of *enum* where *members* names one."""
+    """How a value is written for xllamacpp: under *path*, as a member of *enum* where *members* names one.
+
+    A list begins with *head*, and is filled up with zeros to *length*, where the attribute has a fixed one. A number is
+    multiplied by *unit*.
+    """
 
     path: str
     enum: str = ""
     members: Mapping[Value, str] | None = None
     inverse: bool = False
     many: bool = False
+    head: tuple[Value, ...] = ()
+    length: int = 0
+    unit: int = 1
 
     def write(self, value: Value) -> Any:
         """*value* as the launcher takes it."""
         if self.many:
-            return [self._member(item) for item in values.document(value)]
+            items = [self._member(item) for item in (*self.head, *values.document(value))]
+            return items + [0.0] * (self.length - len(items))
         if self.inverse:
             return not value
         return self._member(value)
 
     def _member(self, value: Value) -> Any:
         if self.members is None:
-            return value
+            return value * self.unit if isinstance(value, int) and self.unit != 1 else value
         return f"{self.enum}.{self.members[value]}"
 
 
@@ -226,7 +234,7 @@ _add(
     help="How a model is split over GPUs.", note="tensor is experimental.",
 )  # fmt: skip
 _add(
-    "tensor_split", "--tensor-split -ts", Attribute("tensor_split", many=True), kind="float", minimum=0, many=True, default_note="by free memory",
+    "tensor_split", "--tensor-split -ts", Attribute("tensor_split", many=True, length=128), kind="float", minimum=0, many=True, default_note="by free memory",
     help="Each GPU's share of the model.",
 )  # fmt: skip
 _add("main_gpu", "--main-gpu -mg", "main_gpu", kind="int", default=0, minimum=0, help="The GPU of split_mode none.")
@@ -251,7 +259,7 @@ _add(
 _add(
     "moe_cache_mib",
     "--moe-cache-mib",
-    "moe_cache_size",
+    Attribute("moe_cache_size", unit=2**20),
     kind="int",
     default=0,
     minimum=0,
@@ -304,7 +312,7 @@ _add(
     help="Cache all of a sliding window's layers.",
 )
 _add(
-    "spec_type", "--spec-type", Attribute("speculative.types", "common_speculative_type", _members("COMMON_SPECULATIVE_TYPE", _SPECULATION), many=True),
+    "spec_type", "--spec-type", Attribute("speculative.types", "common_speculative_type", _members("COMMON_SPECULATIVE_TYPE", _SPECULATION), many=True, head=("none",)),
     kind="choice", many=True, choices=_SPECULATION, default_note="none", search=SearchRange(values=(None, "ngram-simple", "ngram-mod")), memory="+",
     help="Kinds of speculative decoding.", note="draft-* need draft_model.",
 )  # fmt: skip
