@@ -17,6 +17,9 @@ from urllib.parse import urlsplit
 from lading.errors import InvalidInput
 from lading.load.wire import Connection, Exchange
 
+#: So many connections that died in the pool, and none that lived, say that this server keeps none.
+_DEATHS_THAT_TELL = 2
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Target:
@@ -60,6 +63,7 @@ class Pool:
         self._addresses: Sequence[tuple[str, int]] = ()
         self._idle: list[Connection] = []
         self._all: set[Connection] = set()
+        self._lived = self._died = 0
 
     async def send(self, payload: bytes, *, timeout_s: float) -> Exchange:
         """One request and its answer, complete or failed; what is wrong with it is in the exchange, never raised."""
@@ -69,8 +73,11 @@ class Pool:
             return exchange
         reused = connection.used
         await self._carry(connection, exchange, timeout_s)
-        if not (reused and exchange.failure == "early_close" and not exchange.raw):
+        died = exchange.failure == "early_close" and not exchange.raw
+        if not reused or not died:
+            self._lived += reused
             return exchange
+        self._died += 1
         again = Exchange(payload)
         again.reconnects = 1
         connection = await self._connect(again, timeout_s)
@@ -86,6 +93,11 @@ class Pool:
             connection.close()
         for connection in connections:
             await connection.closed()
+
+    @property
+    def _keeps(self) -> bool:
+        """Whether it is worth keeping connections: not when the first that were used again had all died."""
+        return self._lived > 0 or self._died < _DEATHS_THAT_TELL
 
     def _pooled(self) -> Connection | None:
         while self._idle:
@@ -105,7 +117,7 @@ class Pool:
         finally:
             timer.cancel()
             exchange.fail("cancelled", "cancelled while its answer was awaited")  # silent when it has ended
-            if connection.release():
+            if connection.release() and self._keeps:
                 self._idle.append(connection)
             else:
                 connection.close()

@@ -469,7 +469,7 @@ class Handle:
 
 @contextmanager
 def running(**behaviour: Any) -> Iterator[Handle]:
-    """A truth server in a process of its own, ended at the end."""
+    """A truth server in a process of its own, ended at the end; *certificate* and *key* (PEM files) make it https."""
     options = [part for key, value in behaviour.items() for part in (f"--{key.replace('_', '-')}", str(value))]
     argv = [sys.executable, "-m", "lading.testing.truth", "--port", "0", *options]
     with subprocess.Popen(argv, stdout=subprocess.PIPE, text=True) as process:
