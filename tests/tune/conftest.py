@@ -11,10 +11,13 @@ import pytest
 from lading.flows import study as studies
 from lading.flows import tune as flow
 from lading.flows.study import Setup
+from lading.ports import ServeRequest
 from lading.spec import documents
 from lading.spec.base import dump
 from lading.spec.study import Study
-from lading.testing.fakes import FakeBackend, FakeEngine, FakeLoad, Life, ListSearch, MemoryStore
+from lading.testing.fakes import FakeBackend, FakeEngine, FakeLoad, Life, MemoryStore
+from lading.tuning import search as searches
+from lading.tuning import space
 from lading.tuning import trial as trials
 from lading.tuning.estimate import Estimate
 from lading.tuning.trial import Trial
@@ -44,7 +47,6 @@ class Bench:
 
     directory: Path
     study: Study = field(default_factory=study_of)
-    points: list[dict[str, Any]] = field(default_factory=lambda: [{"width": 1}, {"width": 2}, {"width": 8}])
     script: Any = None
     store: MemoryStore = field(default_factory=MemoryStore)
     backend: FakeBackend = field(default_factory=FakeBackend)
@@ -60,11 +62,13 @@ class Bench:
         latest = self.store.latest(self.study.name)
         found = studies.opening(latest, self.study, {"model": "/model"})
         run = studies.open_run(self.store, found, self.study, document="…", environment={"model": "/model"})
+        engine = FakeEngine()
+        points = space.of(self.study, engine)
         return Setup(
             study=self.study, run=run, model="/model", served_name="tiny", defaults={"depth": 2},
-            engine=FakeEngine(), backend=self.backend, load=FakeLoad(self.backend), store=self.store,
-            search=ListSearch(self.points, {"depth": 2}), estimate=Estimate(seconds=30, origin="guess"),
-            directory=self.directory / run.id, lease="lease", space_size=len(self.points), emit=self.told.append,
+            engine=engine, backend=self.backend, load=FakeLoad(self.backend), store=self.store,
+            search=searches.make("grid", points, 10_000), estimate=Estimate(seconds=30, origin="guess"),
+            directory=self.directory / run.id, lease="lease", space_size=points.size, emit=self.told.append,
             check=self.check,
         )  # fmt: skip
 
@@ -86,6 +90,13 @@ class Bench:
             return loop.run_until_complete(main())
         finally:
             loop.close()
+
+    def leave(self, setup: Setup, name: str) -> str:
+        """A server that a killed process left running."""
+        request = ServeRequest(name=name, model="/model", served_name="tiny", engine=setup.engine, params={})
+        self.backend.running[name] = self.backend.plan(request)
+        self.backend.lives[name] = Life()
+        return name
 
     @property
     def history(self) -> tuple[Trial, ...]:

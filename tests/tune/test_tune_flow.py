@@ -6,10 +6,12 @@ import pytest
 from tests.tune.conftest import by_width, study_of
 
 from lading.errors import Cancelled, MeasurementError, PortInUse, ServerDied, ServerSilent, StudyError, TeardownFailed
-from lading.testing.fakes import NEVER, Life
+from lading.ports import ServeRequest
+from lading.testing.fakes import NEVER, FakeEngine, Life
 from lading.tuning.trial import Completed, Failed, Infeasible, Proposed
 
 FAST = Life(rate_otherwise=200)
+WIDE = {"width": {"choice": list(range(1, 60))}}
 
 
 def test_trial_0_is_the_defaults_with_what_is_fixed(bench):
@@ -94,8 +96,7 @@ def test_refused_trials_cost_no_budget(bench):
 
 
 def test_a_search_gives_up_where_rules_refuse_nearly_everything(bench):
-    bench.study = study_of(search={"trials": 2, "confirm": 0})
-    bench.points = [{"width": width} for width in range(1, 60)]
+    bench.study = study_of(search={"trials": 2, "confirm": 0, "method": "grid"}, space=WIDE)
     bench.check = lambda params: Infeasible(rule="r", reason="no") if "width" in params else None
     bench.run()
     assert len(bench.history) == 1 + 21
@@ -232,14 +233,12 @@ def test_a_teardown_that_fails_stops_the_study(bench):
 
 def test_what_a_killed_run_left_is_removed_before_anything_starts(bench):
     bench.run()
+    setup = bench.setup()
+    left = [bench.leave(setup, setup.server_name(3, 1)), bench.leave(setup, "someone-elses")]
     bench.study = study_of(search={"trials": 10, "confirm": 1})
-    leftover = bench.setup().server_name(3, 1)
-    bench.backend.running[leftover] = None
-    bench.backend.lives[leftover] = Life()
-    bench.backend.running["someone-elses"] = None
     bench.run()
-    assert leftover in bench.backend.removed
-    assert "someone-elses" in bench.backend.running
+    assert left[0] in bench.backend.removed
+    assert left[1] in bench.backend.running
 
 
 def test_an_attempt_that_was_cut_off_is_made_again_under_its_number(bench):
@@ -355,7 +354,7 @@ def test_constraints_that_nothing_meets_are_said_to_be(bench):
 
 
 def test_a_machine_that_runs_nothing_stops_the_study_early(bench):
-    bench.points = [{"width": width} for width in range(1, 30)]
+    bench.study = study_of(space=WIDE, search={"trials": 30, "confirm": 0, "method": "grid"})
     bench.script = lambda _params, _before: Life(ready_error=ServerDied("exited", log=("no device",)))
     with pytest.raises(StudyError, match="the first 3 trials could not be run at all"):
         bench.run()

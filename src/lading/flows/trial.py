@@ -31,6 +31,8 @@ from lading.tuning.trial import (
 )
 
 LOG_LINES_KEPT = 5000
+#: A backend keeps the start's deadline itself, and knows best what it waited for; this is for one that does not.
+GRACE_S = 5.0
 
 
 @dataclass(slots=True, kw_only=True)
@@ -120,7 +122,7 @@ async def _live(now: Attempt, deployment: Deployment) -> Outcome:
     deadlines = now.setup.study.deadlines
     deadline_s = deadlines.start
     try:
-        async with asyncio.timeout(deadline_s):
+        async with asyncio.timeout(deadline_s + GRACE_S):
             endpoint = await _start(now, deployment, deadline_s)
         deadline_s = deadlines.measure
         began = asyncio.get_running_loop().time()

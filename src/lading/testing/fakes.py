@@ -30,10 +30,10 @@ from lading.engines.base import (
     Value,
     Violation,
 )
-from lading.errors import InvalidParameters, LadingError, NotReady, StudyError, TeardownFailed
+from lading.errors import InvalidParameters, LadingError, NotReady, ServingError, StudyError, TeardownFailed
 from lading.measure import records, summary
 from lading.measure.records import ClientHealth, Level, RecordHeader, RequestRecord
-from lading.ports import Deployment, Endpoint, LevelDone, LevelLost, Observation, Ready, ServeRequest, StudyRun
+from lading.ports import Deployment, Endpoint, LevelDone, LevelLost, Ready, ServeRequest, StudyRun
 from lading.spec.workload import Workload
 from lading.tuning.trial import Fact, same_params
 
@@ -145,8 +145,11 @@ class FakeBackend:
 
     kind = "fake"
 
-    def __init__(self, script: Script = lambda _params, _attempt: Life()) -> None:
+    def __init__(
+        self, script: Script = lambda _params, _attempt: Life(), *, held: Callable[[str], bool] = lambda _lease: True
+    ) -> None:
         self.script = script
+        self.held = held
         self.running: dict[str, Deployment] = {}
         self.lives: dict[str, Life] = {}
         self.started: list[str] = []
@@ -169,6 +172,8 @@ class FakeBackend:
     async def apply(self, deployment: Deployment) -> None:
         """Start it; the script is asked with its parameters and how often these were started before."""
         if deployment.name in self.running:
+            if self.running[deployment.name].argv_sha256 != deployment.argv_sha256:
+                raise ServingError(f"{deployment.name} already runs with another command")
             return
         before = sum(same_params(params, deployment.params) for params in self._attempts)
         self._attempts.append(deployment.params)
@@ -181,6 +186,8 @@ class FakeBackend:
 
     async def ready(self, name: str, *, within_s: float) -> Ready:
         """After `ready_s`, or the script's error, or the deadline."""
+        if name not in self.running:
+            raise ServingError(f"nothing called {name} was started")
         life = self.lives[name]
         await asyncio.sleep(min(life.ready_s, within_s))
         if life.ready_error:
@@ -200,24 +207,29 @@ class FakeBackend:
         return self.lives[name].log[-lines:] if name in self.lives else ()
 
     async def remove(self, name: str, *, within_s: float = 60.0) -> None:
-        """Gone, or the script's error."""
+        """Gone, even when the caller is cancelled meanwhile; or the script's error."""
         del within_s
         if name not in self.running:
             return
-        await asyncio.sleep(0.5)
         error = self.lives[name].remove_error
-        if error:
+        try:
+            await asyncio.sleep(0.5)
+        finally:
+            if error is None and self.running.pop(name, None) is not None:
+                self.removed.append(name)
+        if error is not None:
             raise error
-        del self.running[name]
-        self.removed.append(name)
 
     async def names(self) -> tuple[str, ...]:
         """What runs."""
         return tuple(self.running)
 
     async def reap(self) -> tuple[str, ...]:
-        """Nothing: no lease is known here."""
-        return ()
+        """What belongs to leases that are not held."""
+        left = [name for name, found in self.running.items() if found.lease is not None and not self.held(found.lease)]
+        for name in left:
+            await self.remove(name)
+        return tuple(left)
 
 
 class FakeLoad:
@@ -302,22 +314,6 @@ def _records(life: Life, level: Level, requests: int, tokens: int = 10) -> tuple
     )
     header = RecordHeader(level=level, started_at="2026-01-01T00:00:00Z", duration_s=each_s * requests, health=health)
     return header, rows
-
-
-class ListSearch:
-    """Proposes the points of a list, in order; with *defaults* laid under them where it compares with history."""
-
-    def __init__(self, points: Sequence[Params], defaults: Params | None = None) -> None:
-        self.points = [{**(defaults or {}), **point} for point in points]
-
-    def propose(
-        self, history: Sequence[Observation], pending: Sequence[Params], *, count: int, seed: int
-    ) -> tuple[dict[str, Value], ...]:
-        """The first *count* that are neither in history nor pending."""
-        del seed
-        known = [observed.params for observed in history] + list(pending)
-        fresh = [point for point in self.points if not any(same_params(point, other) for other in known)]
-        return tuple(dict(point) for point in fresh[:count])
 
 
 class MemoryStore:

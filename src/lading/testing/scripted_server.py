@@ -4,7 +4,8 @@
 
 Behaviours: ``well`` (answers), ``dies`` (prints *log*, exits 3), ``deaf`` (never listens), ``loading`` (``/health`` 503 for
 ever), ``hangs`` (healthy, no request is answered), ``dies_asked`` (exits at the first request), ``other_name`` (lists its
-name, answers with another), ``answers_any`` (lists another name, answers with it), ``errors`` (500 to each request), ``stubborn``
+name, answers with another), ``answers_any`` (lists another name, answers with it), ``errors`` (500 to each request), ``stalls``
+(a streamed answer stops after its first word), ``dies_loaded`` (exits at the first streamed request), ``stubborn``
 (ignores SIGTERM), ``escapes`` (starts a child in a session of its own), ``hides`` (so, and the child drops its environment),
 ``keeps_port`` (a child without trace listens on its port).
 """
@@ -73,6 +74,8 @@ class Handler(BaseHTTPRequestHandler):
             choice = {"index": 0, "text": "well done", "finish_reason": "length", "message": {"content": "well done"}}
             self._send(200, {"model": name, "choices": [choice], "usage": {"prompt_tokens": 1, "completion_tokens": 2}})
             return
+        if self.settings["behaviour"] == "dies_loaded":
+            os._exit(9)
         self.send_response(200)
         self.send_header("Content-Type", "text/event-stream")
         self.send_header("Connection", "close")
@@ -81,6 +84,8 @@ class Handler(BaseHTTPRequestHandler):
             choice = {"index": 0, "text": word, "delta": {"content": word}}
             self.wfile.write(f"data: {json.dumps({'model': name, 'choices': [choice]})}\n\n".encode())
             self.wfile.flush()
+            if self.settings["behaviour"] == "stalls":
+                time.sleep(600)
         self.wfile.write(b"data: [DONE]\n\n")
         self.close_connection = True
 
