@@ -6,8 +6,7 @@ import pytest
 from tests.tune.conftest import by_width, study_of
 
 from lading.errors import Cancelled, MeasurementError, PortInUse, ServerDied, ServerSilent, StudyError, TeardownFailed
-from lading.ports import ServeRequest
-from lading.testing.fakes import NEVER, FakeEngine, Life
+from lading.testing.fakes import NEVER, Life
 from lading.tuning.trial import Completed, Failed, Infeasible, Proposed
 
 FAST = Life(rate_otherwise=200)
