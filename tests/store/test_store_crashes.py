@@ -10,6 +10,8 @@ import subprocess
 import sys
 from collections import Counter
 
+import pytest
+
 from lading.store.sql import SqlStore
 from lading.tuning.trial import Proposed
 
@@ -60,6 +62,7 @@ def whole(store):
     return set(parts)
 
 
+@pytest.mark.timeout(1800 if KILLS > 10 else 180)
 def test_a_killed_writer_leaves_whole_appends(tmp_path):
     store = SqlStore.at(tmp_path)
     store.create("a", document="", spec={}, environment={})
@@ -80,6 +83,22 @@ def test_a_killed_writer_leaves_whole_appends(tmp_path):
         with store._open() as connection:
             assert connection.exec_driver_sql("PRAGMA integrity_check").scalar() == "ok"
     assert len(told) >= KILLS
+
+
+def test_a_kill_while_the_store_is_made_does_not_spoil_it(tmp_path):
+    """At any moment of the first opening; the next one finds or makes the whole schema."""
+    rng = random.Random(3)
+    for number in range(KILLS // 3):
+        home = tmp_path / str(number)
+        code = WRITER.partition("for number")[0].replace("store, first", "print(flush=True)\nstore, first")
+        maker = start(code, home, 0, 0)
+        maker.stdout.readline()
+        try:
+            maker.wait(timeout=rng.uniform(0, 0.2))
+        except subprocess.TimeoutExpired:
+            os.kill(maker.pid, signal.SIGKILL)
+        maker.communicate(timeout=30)
+        assert SqlStore.at(home).create("a", document="", spec={}, environment={}).run == 1
 
 
 def test_a_full_disk_leaves_whole_appends_and_says_so(tmp_path):

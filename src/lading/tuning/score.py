@@ -23,7 +23,7 @@ from lading.spec import units
 from lading.spec.study import Constraint, Objective
 from lading.tuning.trial import Trial, completed
 
-#: A constraint that no number satisfies (failed, not resolved) counts as this many times its limit too much.
+#: A percentile among failed requests is worse than any number: it counts as this many times its limit too much.
 FAR = 1e6
 
 
@@ -34,8 +34,9 @@ class LevelScore:
     Attributes:
         value: The objective, in its own unit; None where it has no number.
         reasons: Why the level does not count, each a clause with its values; empty where it does.
-        violation: By how much the constraints are exceeded, summed, each as a share of its limit; None where the level
-            has no say (limited by the client, cut off, the objective has no value).
+        violation: By how much the constraints are known to be exceeded, summed, each as a share of its limit; one that
+            is not resolved adds nothing. None where the level has no say (limited by the client, cut off, the objective
+            has no value).
     """
 
     level: Level
@@ -53,7 +54,8 @@ class Score:
         rank: *value*, turned so that larger is better; None where no level counts.
         reasons: Why nothing counts, by level; empty where something does.
         levels: Every measured level, in the order they were measured.
-        violation: How far the least bad level is beyond the constraints, > 0; None where one counts or none can tell.
+        violation: How far the least bad level is known to be beyond the constraints, > 0; None where one counts or
+            none can tell.
     """
 
     level: Level | None = None
@@ -183,14 +185,15 @@ def _unfit(summary: Summary) -> tuple[str, ...]:
 
 
 def _excess(summary: Summary, constraint: Constraint) -> tuple[float, str]:
-    """(How much too much as a share of the limit, the reason); (0, "") where the constraint holds."""
+    """(How much is known to be too much, as a share of the limit; the reason), (0, "") where the constraint holds."""
     limit = constraint.at_most
     if constraint.metric == "error_share":
         value, name, shown = summary.error_share, "error_share", f"{summary.error_share:.3g}"
     else:
         found = percentile_of(getattr(summary, constraint.metric), constraint.percentile)
         if not isinstance(found, Resolved):
-            return FAR, _no_number(found, constraint.metric, constraint.percentile)
+            unknown = not isinstance(found, FailedPercentile)
+            return 0.0 if unknown else FAR, _no_number(found, constraint.metric, constraint.percentile)
         name = f"{percentile_key(constraint.percentile)} {constraint.metric}"
         value, shown = found.value, units.show_seconds(found.value)
     if value <= limit:
