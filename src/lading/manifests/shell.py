@@ -3,13 +3,9 @@
 import shlex
 from collections.abc import Sequence
 
-from lading.engines.base import Launch
-from lading.manifests.target import PORT, Target, container_program, measured_env
+from lading.engines.base import Command
+from lading.manifests.target import PORT, Target, command_of, container_program, environment
 from lading.manifests.yaml import comment
-
-#: How a program is called on a machine that has it on its path.
-_ON_PATH = {"llama-server": ("llama-server",), "vllm": ("vllm", "serve")}
-
 
 _PORT = "{port}"
 """How a recorded command line writes a port that is chosen at start."""
@@ -24,34 +20,27 @@ def run_sh(target: Target) -> str:
     Raises:
         InvalidParameters: The engine refuses its parameters.
     """
-    argv, env = _measured(target) if target.argv else _from_path(target)
+    argv, command = _measured(target) if target.argv else _from_path(target)
     movable = any(_PORT in word for word in argv)
     what = "; PORT=… changes its port" if movable else ""
     head = comment([*target.origin, "", f"Runs the server of that trial on this machine{what}. Ctrl-C stops it."])
     port = f"PORT=${{PORT:-{PORT}}}\n" if movable else ""
-    exports = "".join(f"export {name}={shlex.quote(value)}\n" for name, value in sorted(env.items()))
+    exports = "".join(f"export {name}={shlex.quote(value)}\n" for name, value in environment(target, command).items())
     words = " \\\n  ".join(_lines(argv))
     return f"#!/bin/sh\n{head}set -eu\n{port}{exports}exec {words}\n"
 
 
-def _measured(target: Target) -> tuple[tuple[str, ...], dict[str, str]]:
-    return target.argv, {**measured_env(target), **target.env}
+def _measured(target: Target) -> tuple[tuple[str, ...], Command]:
+    return target.argv, Command(argv=())
 
 
-def _from_path(target: Target) -> tuple[tuple[str, ...], dict[str, str]]:
+def _from_path(target: Target) -> tuple[tuple[str, ...], Command]:
+    """The engine's program as it is called where it is on the path; its port is the word after ``--port``."""
     program = container_program(target.engine)
-    marker = 1  # replaced by the variable below: an engine takes a number
-    launch = Launch(
-        model=target.model.on_host, served_name=target.served_name, host="127.0.0.1", port=marker,
-        params=target.params, program=program,
-    )  # fmt: skip
-    command = target.engine.command(launch)
-    words = [_PORT if word == str(marker) and before == "--port" else word for before, word in _pairs(command.argv)]
-    return (*_ON_PATH.get(program, (program,)), *words), {**command.env, **target.env}
-
-
-def _pairs(words: tuple[str, ...]) -> list[tuple[str, str]]:
-    return list(zip(("", *words), words, strict=False))
+    command = command_of(target, target.model.on_host, host="127.0.0.1", program=program)
+    before = ("", *command.argv)
+    words = [_PORT if flag == "--port" else word for flag, word in zip(before, command.argv, strict=False)]
+    return (*program.split(), *words), command
 
 
 def _lines(argv: Sequence[str]) -> list[str]:

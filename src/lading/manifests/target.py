@@ -15,7 +15,9 @@ MOUNT = "/mnt/models"
 PORT = 8080
 CLAIM_PLACEHOLDER = "my-models-claim"
 #: How a program is called inside its image; others start by the image's own entry point.
-ENTRY: Mapping[str, tuple[str, ...]] = {"llama-server": ("/app/llama-server",), "vllm": ("vllm", "serve")}
+ENTRY: Mapping[str, tuple[str, ...]] = {"llama-server": ("/app/llama-server",), "vllm serve": ("vllm", "serve")}
+#: What an engine is given so that it can be asked about itself while it is measured; it opens doors that a service keeps shut.
+MEASURING_ONLY = frozenset({"VLLM_SERVER_DEV_MODE"})
 _WORLD = ("tensor_parallel_size", "pipeline_parallel_size", "data_parallel_size")
 
 
@@ -94,29 +96,32 @@ def container_command(target: Target) -> Command:
         InvalidParameters: The engine refuses its parameters.
     """
     program = container_program(target.engine)
-    return target.engine.command(
-        _launch(target, target.model.in_container, host="0.0.0.0", program=program)  # noqa: S104 - inside a container
-    )
+    return command_of(target, target.model.in_container, host="0.0.0.0", program=program)  # noqa: S104 - inside a container
+
+
+def command_of(target: Target, model: str, *, host: str, program: str) -> Command:
+    """The command of *program* that runs what was measured, on *model* as the program sees it.
+
+    Raises:
+        InvalidParameters: The engine refuses its parameters.
+    """
+    params = {**_unlike(target, program), **target.params}
+    launch = Launch(model=model, served_name=target.served_name, host=host, port=PORT, params=params, program=program)
+    return target.engine.command(launch)
 
 
 def environment(target: Target, command: Command) -> dict[str, str]:
     """The server's environment, by name: what the measured program was given, the engine's, the user's; later ones win."""
-    merged = {**measured_env(target), **command.env, **target.env}
-    return {name: merged[name] for name in sorted(merged)}
+    merged = {**measured_env(target), **command.env}
+    kept = {name: value for name, value in merged.items() if name not in MEASURING_ONLY}
+    return dict(sorted({**kept, **target.env}.items()))
 
 
 def measured_env(target: Target) -> Mapping[str, str]:
     """What the engine gave the program that was measured: it decided the numbers as much as the parameters."""
     if target.program is None:
         return {}
-    return target.engine.command(_launch(target, target.model.on_host, host="127.0.0.1", program=target.program)).env
-
-
-def _launch(target: Target, model: str, *, host: str, program: str) -> Launch:
-    return Launch(
-        model=model, served_name=target.served_name, host=host, port=PORT,
-        params={**_unlike(target, program), **target.params}, program=program,
-    )  # fmt: skip
+    return command_of(target, target.model.on_host, host="127.0.0.1", program=target.program).env
 
 
 def _unlike(target: Target, program: str) -> dict[str, Value]:

@@ -13,7 +13,8 @@ from lading.tuning.result import StudyResult
 from lading.tuning.trial import Completed, Failed, Infeasible, Trial
 
 HIDDEN = "(hidden)"
-_SECRET = re.compile(r"token|secret|passw|api.?key|credential|authorization", re.IGNORECASE)
+# `token` as a word: engines count tokens, and those flags must stay readable.
+_SECRET = re.compile(r"(?<![a-z])token(?![a-z])|secret|passw|api.?key|credential|authorization", re.IGNORECASE)
 
 State = Literal["ranked", "unranked", "failed", "infeasible", "open"]
 

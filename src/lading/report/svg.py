@@ -3,8 +3,8 @@
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from html import escape
 
+from lading.report.html import text as escape
 from lading.spec import units
 
 #: Shapes by what they stand for; colour is never alone.
