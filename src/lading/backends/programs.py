@@ -1,6 +1,7 @@
 """Where an engine's program is on this machine, and what stands before its arguments."""
 
 import importlib.util
+import os
 import shutil
 import subprocess
 import sys
@@ -48,7 +49,8 @@ def find(engine: Engine, python: str | None) -> Program:
 
 
 def _interpreter(python: str) -> str:
-    found = shutil.which(str(Path(python).expanduser()))
+    place = str(Path(python).expanduser().absolute()) if os.sep in python else python
+    found = shutil.which(place)
     if found is None:
         raise MissingProgram(
             f"{python} is not a Python interpreter that can be run",
