@@ -138,6 +138,13 @@ def test_what_each_kind_of_body_is(body, error, tokens):
     assert (answer.error, len(answer.token_times_s)) == (error, tokens)
 
 
+def test_json_that_is_deeper_than_any_stack_is_an_error():
+    deep = b"data: " + b'{"choices":' + b"[" * 100_000 + b"\n\n"
+    assert decode(exchange(chunked(deep))).error == "stream"
+    refused = b"HTTP/1.1 500 X\r\nContent-Length: 50000\r\n\r\n" + b"[" * 50_000
+    assert decode(exchange(refused)).error == "http"
+
+
 def test_an_answer_until_the_end_of_the_connection_needs_done():
     raw = HEAD + b"\r\n" + token() + LAST
     assert decode(exchange(raw)).error == "early_close"

@@ -83,6 +83,7 @@ class BenchView:
                 self._now = _progress(event)
             case LevelMeasured():
                 self._rows.append(row(event.summary))
+                self._now = ""
             case LevelNotMeasured():
                 self._rows.append(lost_row(event.level, event.reason))
             case _:

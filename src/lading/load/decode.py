@@ -11,6 +11,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
+from pydantic_core import from_json
+
 from lading.load.wire import BadAnswer, Exchange, Head, chunk_size
 from lading.measure.records import ErrorKind
 
@@ -115,7 +117,7 @@ def _has_content(choice: dict[str, Any]) -> bool:
 
 def _parsed(data: bytes) -> dict[str, Any]:
     try:
-        event = json.loads(data)
+        event = from_json(data)  # faster than `json`, and bounded in depth
     except ValueError as error:
         raise BadAnswer(f"an event is not JSON: {data[:60]!r}") from error
     if not isinstance(event, dict):
@@ -189,7 +191,7 @@ def _no_stream(body: bytes) -> bool:
 def _short(body: bytes) -> str:
     """A server's own words about an error, as far as they can be understood."""
     try:
-        document = json.loads(body)
+        document = from_json(body)
     except ValueError:
         document = None
     if isinstance(document, dict):
