@@ -20,6 +20,9 @@ if TYPE_CHECKING:  # events bring schemas of half the program: `lading ls` does 
     from lading.events import Event
 
 
+LONG_TABLE = 100  # rows; rich takes about a millisecond for each
+
+
 @Parameter(name="*")
 @dataclass(frozen=True, kw_only=True)
 class Common:
@@ -77,6 +80,9 @@ class Output:
             for row in [list(columns), *rows]:
                 print("\t".join(row))
             return
+        if len(rows) > LONG_TABLE:
+            print("\n".join(_aligned(columns, rows, right)))
+            return
         from rich.console import Console
         from rich.table import Table
 
@@ -116,3 +122,14 @@ def _plain(document: "BaseModel") -> dict[str, Any]:
     from lading.spec.base import dump
 
     return dump(document)
+
+
+def _aligned(columns: Sequence[str], rows: Sequence[Sequence[str]], right: Sequence[str]) -> Iterable[str]:
+    """The lines of a table whose columns are as wide as their widest cell; nothing is wrapped."""
+    widths = [max(map(len, cells)) for cells in zip(columns, *rows, strict=True)]
+    for row in [columns, *rows]:
+        cells = [
+            cell.rjust(width) if column in right else cell.ljust(width)
+            for cell, width, column in zip(row, widths, columns, strict=True)
+        ]
+        yield " ".join(cells).rstrip()
