@@ -184,6 +184,14 @@ def test_the_measure_deadline_keeps_the_levels_that_are_done(bench):
     assert "deadlines.measure (10 min 0 s)" in trial.failed_levels[0][1]
 
 
+def test_a_load_generator_that_gives_up_keeps_the_levels_that_are_done(bench):
+    bench.script = by_width(w1=Life(breaks_at=(4, MeasurementError("the endpoint is gone"))))
+    bench.run()
+    trial = bench.history[1]
+    assert isinstance(trial.outcome, Completed)
+    assert [why for _, why in trial.failed_levels] == ["the endpoint is gone"]
+
+
 def test_a_warm_up_that_fails_is_a_failure_of_its_phase(bench):
     bench.script = by_width(w1=Life(warm_up_error=MeasurementError("none was answered")))
     bench.run()

@@ -217,6 +217,16 @@ def test_a_second_process_is_told_who_works_on_the_study(folder, lading):
     assert "nobody works on tiny" in lading("studies", "cancel", "tiny").stdout
 
 
+def test_a_log_is_followed_until_its_server_is_gone(folder, lading):
+    process = started(folder)
+    until(process, "phase_started", "warmup")
+    done = lading("studies", "logs", "tiny", "-f", timeout=60)
+    assert done.returncode == 0, done.stderr
+    assert "print_timing" in done.stdout
+    process.send_signal(signal.SIGINT)
+    finished(process)
+
+
 def test_a_killed_tune_leaves_no_server_even_before_anyone_runs_it_again(folder, lading_home):
     process = started(folder)
     until(process, "phase_started", "warmup")

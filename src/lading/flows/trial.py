@@ -5,16 +5,17 @@ lost to a teardown that fails. Whatever happens in between, the server is remove
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from lading import events
-from lading.errors import LadingError, Missing, TeardownFailed
+from lading.errors import LadingError, MeasurementError, Missing, TeardownFailed
 from lading.flows import serve
 from lading.flows.study import Setup
 from lading.measure import schedule
+from lading.measure.records import Level
 from lading.ports import Deployment, Endpoint, LevelDone, LevelLost, ServeRequest
 from lading.spec import units
 from lading.tuning import failure
@@ -175,29 +176,39 @@ async def _warm_up(now: Attempt, endpoint: Endpoint, deadline_s: float) -> None:
 
 
 async def _measure(now: Attempt, endpoint: Endpoint, deadline_s: float) -> Outcome:
-    """Measure every level. The deadline ends the levels that are left, never those that are done."""
-    workload = now.setup.study.workload
-    left = list(schedule.levels(workload))
+    """Measure every level. What ends the measurement early ends the levels that are left, never those that are done."""
+    left = list(schedule.levels(now.setup.study.workload))
     with now.during("measure", deadline_s):
-        results = now.setup.load.run(endpoint, workload, now.directory, emit=now.setup.emit)
         try:
             async with asyncio.timeout(max(0.0, deadline_s)):
-                async for result in results:
-                    left.remove(result.level)
-                    _note(now, result)
+                await _measure_levels(now, endpoint, left)
         except TimeoutError:
-            for level in left:
-                reason = (
-                    f"not measured within deadlines.measure ({units.show_seconds(now.setup.study.deadlines.measure)})"
-                )
-                _note(now, LevelLost(level=level, reason=reason))
-                now.setup.emit(events.LevelNotMeasured(level=level, reason=reason))
-        finally:
-            await _close(results)
+            allowed = units.show_seconds(now.setup.study.deadlines.measure)
+            _lose(now, left, f"not measured within deadlines.measure ({allowed})")
+        except MeasurementError as error:
+            _lose(now, left, error.message)
     if now.answered:
         return Completed()
     alive = await now.setup.backend.alive(now.name)
     return failure.of_levels(now.lost, now.setup.engine, now.setup.backend.log(now.name), alive=alive)
+
+
+async def _measure_levels(now: Attempt, endpoint: Endpoint, left: list[Level]) -> None:
+    """Measure level by level, and take those that are done from *left*."""
+    setup = now.setup
+    results = setup.load.run(endpoint, setup.study.workload, now.directory, emit=setup.emit)
+    try:
+        async for result in results:
+            left.remove(result.level)
+            _note(now, result)
+    finally:
+        await _close(results)
+
+
+def _lose(now: Attempt, levels: Sequence[Level], reason: str) -> None:
+    for level in levels:
+        _note(now, LevelLost(level=level, reason=reason))
+        now.setup.emit(events.LevelNotMeasured(level=level, reason=reason))
 
 
 async def _close(results: AsyncIterator[LevelDone | LevelLost]) -> None:
