@@ -185,9 +185,11 @@ class EngineContract:
 
     @_SETTINGS
     @given(data=st.data())
-    def test_rules_speak_only_of_what_is_known(self, engine: Engine, data: st.DataObject) -> None:
+    def test_rules_speak_only_of_what_is_known(
+        self, engine: Engine, breach: Mapping[str, object] | None, data: st.DataObject
+    ) -> None:
         """With facts of model and place more may be broken, never less."""
-        params = engine.parse(data.draw(written(engine, most=4)))
+        params = engine.parse(data.draw(st.just(dict(breach or {})) | written(engine, most=4)))
         blind = {violation.rule for violation in engine.violations(RuleInput(params=params))}
         told = engine.violations(RuleInput(params=params, model=MODEL, longest_request_tokens=10**9))
         assert blind <= {violation.rule for violation in told}
