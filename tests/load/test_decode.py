@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from lading.errors import MeasurementError
 from lading.load import drive, wire
 from lading.load.decode import LONGEST_MESSAGE, decode
 from lading.load.drive import Sent
@@ -52,7 +53,6 @@ def exchange(raw, cuts=(), *, clock=None, closes=True):
                 now[0] += 1
                 one.receive(raw[start:end])
         if closes and one.ended_s is None:
-            one.closed = True
             wire._end_of_connection(one, None)
     finally:
         patched.undo()
@@ -238,6 +238,13 @@ async def test_the_cap_of_requests_in_flight_holds_and_is_told(monkeypatch):
     driven = drive.Drive(pool=Slow(), requests=requests, timeout_s=1.0)
     await driven.open_loop()
     assert (most, len(driven.sent), driven.capped) == (3, 10, True)
+
+
+async def test_more_streams_than_connections_is_said_before_anything_is_sent(monkeypatch):
+    monkeypatch.setattr(drive, "MOST_IN_FLIGHT", 3)
+    driven = drive.Drive(pool=None, requests=[drive.Request(0, None, b"")], timeout_s=1.0)
+    with pytest.raises(MeasurementError, match="4 requests in flight"):
+        await driven.closed_loop(4)
 
 
 def test_how_late_a_request_was_leaves_the_connection_out():

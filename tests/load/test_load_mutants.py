@@ -226,7 +226,7 @@ async def test_a_planted_defect_breaks_its_clause(clause, arguments, plant, trut
     test = getattr(LoadContract(), f"test_{clause}")
     wants_folder = "tmp_path" in inspect.signature(test).parameters
     with pytest.raises((Exception, pytest.fail.Exception)):
-        async with asyncio.timeout(2.5):
+        async with asyncio.timeout(2.0):
             await test(load, truth, *([tmp_path] if wants_folder else []), *arguments)
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from time import monotonic
 from typing import Literal
 
+from lading.errors import MeasurementError
 from lading.load.decode import Answer, decode
 from lading.load.pool import Pool
 from lading.load.wire import Exchange
@@ -81,7 +82,16 @@ class Drive:
     began_s: float = field(default_factory=monotonic)
 
     async def closed_loop(self, streams: int) -> None:
-        """Keep *streams* requests in flight until all are done; starts are staggered."""
+        """Keep *streams* requests in flight until all are done; starts are staggered.
+
+        Raises:
+            MeasurementError: This process may not have so many connections.
+        """
+        if streams > in_flight_cap():
+            raise MeasurementError(
+                f"{streams:,} requests in flight need as many connections, this process may have {in_flight_cap():,}",
+                hint="raise the limit with `ulimit -n`",
+            )
         left = iter(self.requests)
         self.began_s = monotonic()
         async with asyncio.TaskGroup() as group:

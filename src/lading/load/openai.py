@@ -16,7 +16,7 @@ from time import monotonic
 from lading.errors import MeasurementError
 from lading.events import Emit, LevelMeasured, LevelNotMeasured, LevelProgress, LevelStarted
 from lading.load import fold, health, probe
-from lading.load.drive import Drive, Request, Sent
+from lading.load.drive import Drive, Request, Sent, in_flight_cap
 from lading.load.pool import Pool, target
 from lading.load.request import body, payload
 from lading.measure import records, schedule
@@ -51,11 +51,11 @@ class OpenAILoad:
         """
         del emit
         most = max(LEAST_WARM_UP, workload.requests) if workload.warmup is None else workload.warmup
+        endpoint, form = await self._asked(endpoint, workload)
         if most == 0:
             return 0
-        endpoint, form = await self._asked(endpoint, workload)
         requests = _requests(schedule.plan_warm_up(workload, form, most), endpoint, workload)
-        streams = max(workload.levels.concurrency, default=LEAST_WARM_UP)
+        streams = min(max(workload.levels.concurrency, default=LEAST_WARM_UP), in_flight_cap())
         window = len(requests) if workload.warmup is not None else max(LEAST_WARM_UP, streams)
         async with _connections(endpoint) as pool:
             sent = await _until_steady(pool, requests, streams=streams, window=window, timeout_s=workload.timeout)
@@ -99,7 +99,7 @@ class OpenAILoad:
         fold.write_whole(path, records.render(header, told))
         if not any(record.ok for record in told):
             return LevelLost(level=level, reason=fold.why_lost(told))
-        return LevelDone(level=level, summary=summarize(header, told), record_file=path)
+        return LevelDone(level=level, summary=await asyncio.to_thread(summarize, header, told), record_file=path)
 
     async def _driven(self, drive: Drive, level: Level, emit: Emit) -> health.Seen:
         """Drive one level; what was seen of the client meanwhile."""

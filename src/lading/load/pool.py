@@ -110,7 +110,8 @@ class Pool:
     async def _carry(self, connection: Connection, exchange: Exchange, timeout_s: float) -> None:
         loop = asyncio.get_running_loop()
         over: asyncio.Future[None] = loop.create_future()
-        timer = loop.call_later(timeout_s, exchange.fail, "timeout", f"no complete answer within {timeout_s:g} s")
+        left_s = max(0.0, timeout_s - exchange.connect_s)
+        timer = loop.call_later(left_s, exchange.fail, "timeout", f"no complete answer within {timeout_s:g} s")
         connection.carry(exchange, lambda: None if over.done() else over.set_result(None))
         try:
             await over

@@ -53,7 +53,6 @@ class Exchange:
     __slots__ = (
         "_ended",
         "_scanned",
-        "closed",
         "connect_s",
         "ended_s",
         "failure",
@@ -77,7 +76,6 @@ class Exchange:
         self.marks: list[tuple[float, int]] = []
         self.head: Head | None = None
         self.whole = False
-        self.closed = False
         self.failure: ErrorKind | None = None
         self.failure_message = ""
         self._scanned = 0
@@ -194,7 +192,6 @@ class Connection(asyncio.Protocol):
         self._transport = None
         exchange = self._exchange
         if exchange is not None and exchange.ended_s is None:
-            exchange.closed = True
             _end_of_connection(exchange, exc)
         if self._gone is not None:
             self._gone.set()

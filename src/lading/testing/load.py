@@ -158,7 +158,7 @@ class LoadContract:
     async def test_prompts_and_answers_have_the_lengths_of_the_scenario(
         self, load: LoadGenerator, truth: Handle, tmp_path: Path
     ) -> None:
-        await one_level(load, endpoint(truth), workload(scenario="U(5,9)/(3,6)", requests=30), tmp_path)
+        await one_level(load, endpoint(truth), workload(scenario="U(5,9)/(3,6)", requests=40, levels={"concurrency": [8]}), tmp_path)
         requests = truth.requests()
         assert {request["tokens"] for request in requests} == {5, 6, 7, 8, 9}
         assert {request["max_tokens"] for request in requests} == {3, 4, 5, 6}
