@@ -13,7 +13,12 @@ import pytest
 from tests.backends.places import end_all, living, start_scripted
 from tests.testbed import golden, require
 
+from lading.backends.lease import Lease
+from lading.backends.process import ProcessBackend
+from lading.ports import ServeRequest
+from lading.spec.study import BackendChoice
 from lading.testing import tiny_llama
+from lading.testing.scripted_engine import ScriptedEngine
 
 
 @pytest.fixture
@@ -117,6 +122,24 @@ def test_a_model_on_a_volume_is_pinned_to_its_version(lading, engine, tiny_gguf,
     assert "current" not in " ".join(plan["argv"])
     check("no-such-version", lading("serve", f"{volume}/tiny@v2"), home, tmp_path)
     check("a-whole-volume", lading("serve", volume), home, tmp_path)
+
+
+async def test_stop_all_leaves_the_servers_of_a_live_run_and_clears_those_of_a_killed_one(lading, home):
+    backend = ProcessBackend(BackendChoice(), home=home)
+    with Lease.acquire(home) as live, Lease.acquire(home) as killed:
+        for name, lease in (("users", None), ("live", live.id), ("killed", killed.id)):
+            request = ServeRequest(
+                name=name, model="/m", served_name="tiny", engine=ScriptedEngine(), params={}, lease=lease
+            )
+            await backend.apply(backend.plan(request))
+            await backend.ready(name, within_s=20)
+        killed.release()
+        done = lading("stop", "--all")
+        assert done.stdout == "users is stopped\n"
+        assert done.stderr == "killed was left by a run that was killed; it is removed\n"
+        assert await backend.names() == ("live",)
+    for name in ("users", "killed", "live"):
+        await backend.remove(name)
 
 
 def test_a_server_that_runs_anyway_can_be_asked_with_a_key_from_the_environment(lading, home):

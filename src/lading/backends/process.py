@@ -159,6 +159,11 @@ class ProcessBackend:
         server = record.read(self._home, name)
         return server if server is not None and processes.leader(server) is not None else None
 
+    def belongs_to_a_run(self, name: str) -> bool:
+        """Whether a live run holds the lease of the server called *name*."""
+        server = record.read(self._home, name)
+        return server is not None and server.lease is not None and lease.held(self._home, server.lease)
+
     def kill_started(self) -> None:
         """Kill what this object started, at once: for a program that is about to leave without waiting for anything."""
         for started in self._started.values():

@@ -84,6 +84,7 @@ async def serve(
         return
     if model.unmanaged:
         output.say(f"{model.path} has no manifest: served as it is, its format ({model.format}) was checked")
+    await _reap(adapter, output)
     work = flow.serve(adapter, request, within_s=within_s, emit=output.event)
     served = await stoppable(work, kept="nothing was left running", leaving=adapter.kill_started)
     _tell_served(output, request.name, served)
@@ -101,19 +102,22 @@ async def stop(
 
     Args:
         names: What the servers are called.
-        all_: Every server that runs here.
+        all_: Every server that runs here, but those of a study that is being tuned.
         deadline: How long that may take.
     """
     output = Output(common)
+    within_s = _seconds(deadline)
     backend = _process_backend()
+    await _reap(backend, output)
     running = await backend.names()
     if all_ == bool(names):
         raise InvalidInput("name the server to stop, or give --all", hint=_known(running))
     unknown = [name for name in names if name not in running]
     if unknown:
         raise InvalidInput(f"no server is called {', '.join(unknown)}", hint=_known(running))
-    for name in running if all_ else dict.fromkeys(names):
-        await flow.stop(backend, name, emit=output.event, within_s=_seconds(deadline))
+    users = [name for name in running if not backend.belongs_to_a_run(name)]
+    for name in users if all_ else dict.fromkeys(names):
+        await flow.stop(backend, name, emit=output.event, within_s=within_s)
         if not output.json:
             output.result({"stopped": name}, f"{name} is stopped")
 
@@ -157,6 +161,11 @@ async def ask(
         ) from error
     if output.json:
         output.result({"model": name, "answer": text})
+
+
+async def _reap(backend: ProcessBackend, output: Output) -> None:
+    for name in await backend.reap():
+        output.say(f"{name} was left by a run that was killed; it is removed")
 
 
 def _request(
