@@ -16,7 +16,7 @@ from lading.errors import InvalidParameters
 def engines(
     engine: str | None = None,
     *,
-    param: str | None = None,
+    param: Annotated[str | None, Option(allow_leading_hyphen=True)] = None,
     search: Annotated[bool, Option(negative=())] = False,
     rules: Annotated[bool, Option(negative=())] = False,
     common: Common | None = None,
