@@ -4,7 +4,6 @@ Every change goes through `volume.fs.Fs`, in an order in which a crash after any
 wholly published or not there, and leaves enough for the next writer to go on.
 """
 
-import json
 import os
 import time
 from collections.abc import Callable, Iterator
@@ -13,8 +12,6 @@ from io import BufferedReader
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
-from pydantic import ValidationError
-
 from lading.errors import (
     InvalidReference,
     ModelBusy,
@@ -22,10 +19,9 @@ from lading.errors import (
     VolumeError,
     VolumeFull,
     VolumeNotWritable,
-    VolumeTooNew,
 )
 from lading.spec import ref, units
-from lading.volume import faults, history, lock
+from lading.volume import faults, history, lock, manifests
 from lading.volume import fs as files
 from lading.volume import journal as journals
 from lading.volume.fs import Fs
@@ -78,9 +74,9 @@ class LocalVolume:
 
     def manifests(self) -> Iterator[Manifest]:
         """All published versions, by model, then by time of publication."""
-        top = str(self._root / layout.MANIFESTS)
-        found = [self._read(path, path[len(top) + 1 :]) for path in _manifest_paths(top)]
-        yield from sorted(found, key=lambda manifest: (manifest.model, manifest.published_at, manifest.version))
+        yield from sorted(
+            manifests.every(self._root), key=lambda manifest: (manifest.model, manifest.published_at, manifest.version)
+        )
 
     def manifest(self, model: str, version: str | None = None) -> Manifest:
         """One version's manifest; None: the current one."""
@@ -268,9 +264,7 @@ class LocalVolume:
         """Move the manifest to ``removing/``: from then on the version does not exist, and the rest is cleaning."""
         link = self._root / layout.current(model)
         if link.is_symlink() and link.readlink() == Path(version):
-            others = [
-                path.stem for path in self._manifest_path(model, "x").parent.glob("*.json") if path.stem != version
-            ]
+            others = [name for name in manifests.versions(self._root, model) if name != version]
             if others:
                 raise VolumeError(
                     f"{model}@{version} is the current version of {model}",
@@ -290,7 +284,7 @@ class LocalVolume:
         if not record.exists():
             return
         going, final = self._root / layout.removing(model, version), self._root / layout.version(model, version)
-        if final.is_dir() and not going.exists() and not _adopted(record):
+        if final.is_dir() and not going.exists() and not manifests.is_adopted(record):
             self._fs.rename(final, going)
             self._fs.sync_directory(going.parent)
             self._fs.sync_directory(final.parent)
@@ -339,7 +333,7 @@ class LocalVolume:
             flat, _, version = record.stem.rpartition("+")
             model = flat.replace("+", "/")
             places = (self._root / layout.removing(model, version), self._root / layout.version(model, version))
-            size_bytes = 0 if _adopted(record) else sum(map(files.tree_bytes, places))
+            size_bytes = 0 if manifests.is_adopted(record) else sum(map(files.tree_bytes, places))
             yield Leftover(kind="removal", path=record, size_bytes=size_bytes, model=model, version=version)
 
     def _remove_leftover(self, left: Leftover) -> bool:
@@ -484,26 +478,7 @@ class LocalVolume:
         return going.with_name(f"{going.name}.json")
 
     def _published(self, model: str, version: str) -> Manifest | None:
-        path = self._manifest_path(model, version)
-        return self._read(str(path), f"{model}/{version}.json") if path.is_file() else None
-
-    def _read(self, path: str, place: str) -> Manifest:
-        """The manifest at *path*, which is *place* below all manifests. Plain strings: there may be thousands."""
-        with open(path, "rb") as file:  # noqa: PTH123
-            text = file.read()
-        model, _, version = place.removesuffix(".json").rpartition("/")
-        try:
-            found = Manifest.model_validate_json(text)
-        except ValidationError as error:
-            if _number(text) > 1:
-                raise VolumeTooNew(
-                    f"the manifest of {model}@{version} on {self._root} was written by a newer Lading",
-                    hint="pip install --upgrade lading",
-                ) from error
-            raise _damaged(path, str(error.errors(include_url=False)[0]["msg"])) from error
-        if (found.model, found.version) != (model, version):
-            raise _damaged(path, f"it is of {found.model}@{found.version}")
-        return found
+        return manifests.one(self._root, model, version)
 
     def _replace(self, path: Path, data: bytes, temporary: str) -> None:
         place = self._root / layout.TEMPORARY / temporary
@@ -522,7 +497,7 @@ class LocalVolume:
     def _check_apart(self, model: str) -> None:
         """No model's name begins another's: `a/b` would be a version of `a`."""
         parents = PurePosixPath(model).parents
-        above = next((str(name) for name in parents if _has_manifests(self._root / layout.manifests(str(name)))), None)
+        above = next((str(name) for name in parents if manifests.versions(self._root, str(name))), None)
         below = next((self._root / layout.manifests(model)).glob("*/**/*.json"), None)
         other = above if above != "." else None
         if below is not None:
@@ -571,45 +546,3 @@ def _translating(
             prepare()
             held = stack.enter_context(enter())
         yield held
-
-
-def _manifest_paths(directory: str) -> Iterator[str]:
-    """All ``*.json`` below *directory*; the quick way, for volumes with thousands."""
-    try:
-        entries = list(os.scandir(directory))
-    except FileNotFoundError:
-        return
-    for entry in entries:
-        if entry.is_dir(follow_symlinks=False):
-            yield from _manifest_paths(entry.path)
-        elif entry.name.endswith(".json"):
-            yield entry.path
-
-
-def _has_manifests(directory: Path) -> bool:
-    return any(directory.glob("*.json"))
-
-
-def _adopted(record: Path) -> bool:
-    """Whether the manifest at *record* is of files that lay where they were: removing it leaves them there."""
-    try:
-        manifest = Manifest.model_validate_json(record.read_bytes())
-    except ValidationError:
-        return False
-    return manifest.path != str(layout.version(manifest.model, manifest.version))
-
-
-def _number(text: bytes) -> int:
-    """The manifest's number, 0 where there is none."""
-    try:
-        found = json.loads(text)["manifest_version"]
-    except (ValueError, KeyError, TypeError):
-        return 0
-    return found if isinstance(found, int) else 0
-
-
-def _damaged(path: str, problem: str) -> VolumeError:
-    return VolumeError(
-        f"the manifest {path} is damaged: {problem}",
-        hint="restore it from a backup, or remove its version with `lading rm` and pull it again",
-    )

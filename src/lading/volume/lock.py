@@ -102,7 +102,7 @@ def held(fs: Fs, path: Path, what: str, *, me: Process, wait_s: float = 0.0) -> 
     finally:
         stop.set()
         heart.join()
-        _discard(fs, path, lock.token)
+        _release(fs, lock)
 
 
 def is_held(path: Path) -> bool:
@@ -124,6 +124,13 @@ def _acquire(fs: Fs, lock: Held, me: Process, wait_s: float) -> None:
             raise _busy(lock.what, owner)
         else:
             time.sleep(_POLL_S)
+
+
+def _release(fs: Fs, lock: Held) -> None:
+    try:
+        _discard(fs, lock.path, lock.token)
+    except OSError:
+        pass  # a volume that went away: the lock falls when this process ends; what happened inside counts more
 
 
 def _take(fs: Fs, lock: Held, me: Process) -> bool:
