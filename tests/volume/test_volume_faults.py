@@ -10,9 +10,17 @@ import sys
 import pytest
 from tests.testbed import require
 
-from lading.errors import InvalidReference, NotPublished, VolumeError, VolumeFull, VolumeNotWritable, VolumeTooNew
+from lading.errors import (
+    InvalidReference,
+    ModelBusy,
+    NotPublished,
+    VolumeError,
+    VolumeFull,
+    VolumeNotWritable,
+    VolumeTooNew,
+)
 from lading.spec.ref import LocalRef
-from lading.testing.volume import CONTENT, OTHER, files_of, listed, publish, transfer, write
+from lading.testing.volume import CONTENT, OTHER, files_of, listed, manifest, publish, transfer, write
 from lading.volume import find
 from lading.volume.fs import Fs
 from lading.weights import layout
@@ -203,6 +211,19 @@ def test_an_empty_directory_of_another_owner_is_named_with_the_pod(root, volume,
     assert "delete that pod" in refused.value.hint
     monkeypatch.undo()
     assert publish(volume, "tiny", "v1") == []
+
+
+def test_a_writer_whose_lock_was_taken_over_touches_nothing_any_more(root, volume):
+    """It stalled for minutes; another one goes on with its staging."""
+    with volume.stage("tiny", "v1", "t") as staging:
+        staging.open(Entry(path="a", size_bytes=9)).write(memoryview(b"theirs"))
+        owner = root / layout.lock("tiny") / "owner.json"
+        owner.write_text(json.dumps(json.loads(owner.read_text()) | {"token": "another"}))
+        with pytest.raises(ModelBusy, match="taken over"):
+            volume.publish(staging, manifest("tiny", "v1", {}))
+    assert (root / layout.incoming("t") / "a").read_bytes() == b"theirs"
+    assert listed(volume) == set()
+    assert owner.exists()
 
 
 def test_history_tells_what_happened(root, volume):

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from lading.errors import LadingError
+from lading.testing.crashes import QuickFs
 from lading.testing.volume import LocalPlace, VolumeContract
 from lading.volume import journal as journals
 from lading.volume.local import LocalVolume
@@ -283,9 +284,9 @@ def test_every_clause_has_a_mutant():
     ("clause", "mutant"), [(clause, mutant) for clause, kinds in MUTANTS.items() for mutant in kinds]
 )
 def test_the_clause_catches_the_defect(tmp_path, clause, mutant):
-    run(clause, LocalPlace(tmp_path / "sound"))
+    run(clause, LocalPlace(tmp_path / "sound", fs=QuickFs()))
     with pytest.raises((AssertionError, LadingError, OSError, pytest.fail.Exception)):
-        run(clause, LocalPlace(tmp_path / "mutant", mutant))
+        run(clause, LocalPlace(tmp_path / "mutant", mutant, fs=QuickFs()))
 
 
 def run(clause, place):

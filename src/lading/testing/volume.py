@@ -19,6 +19,7 @@ import pytest
 from lading.errors import HostileName, InvalidReference, ModelBusy, NotPublished, VolumeError, VolumeFull
 from lading.ports import Staging, Volume
 from lading.volume import find
+from lading.volume.fs import Fs
 from lading.volume.local import LocalVolume
 from lading.weights import plan
 from lading.weights.listing import Entry
@@ -409,13 +410,14 @@ def write_and_abandon(staging: Staging, path: str) -> None:
 
 
 class LocalPlace:
-    """A `LocalVolume` in a folder; *kind* makes it (mutants are subclasses)."""
+    """A `LocalVolume` in a folder; *kind* makes it (mutants are subclasses), *fs* its changes."""
 
-    def __init__(self, folder: Path, kind: type[LocalVolume] = LocalVolume) -> None:
+    def __init__(self, folder: Path, kind: type[LocalVolume] = LocalVolume, *, fs: Fs | None = None) -> None:
         self.root = folder / "volume"
         self.kind = kind
+        self.fs = fs
 
     def open(self) -> Volume:
         """The volume, made by the first call."""
-        made = find.create_volume(self.root)
-        return self.kind(made.root, made.document)
+        made = find.create_volume(self.root, fs=self.fs)
+        return self.kind(made.root, made.document, fs=self.fs)

@@ -189,6 +189,7 @@ class LocalVolume:
 
     def _seal(self, staging: LocalStaging, manifest: Manifest) -> None:
         """Leave exactly the manifest's files in the staging directory, and make all its names durable."""
+        staging.lock.check()
         finished = staging.finished
         for file in manifest.files:
             if finished.get(file.path) != file:
@@ -223,8 +224,8 @@ class LocalVolume:
         self._note("publish", manifest.model, manifest.version)
 
     def _forget_empty(self, staging: LocalStaging) -> None:
-        """Leave nothing of a staging in which nothing was finished."""
-        if staging.published or not staging.journal.path.exists() or staging.finished:
+        """Leave nothing of a staging in which nothing was finished; another's, who took the lock over, is not touched."""
+        if staging.published or not staging.journal.path.exists() or staging.finished or not staging.lock.is_ours():
             return
         with faults.translated(self._root, "clean up"):
             files.remove_tree(self._fs, staging.directory)

@@ -71,14 +71,18 @@ class Held:
     token: str
     what: str
 
+    def is_ours(self) -> bool:
+        """Whether nobody took it over."""
+        owner = _owner(self.path)
+        return owner is not None and owner.token == self.token
+
     def check(self) -> None:
         """Return while it is still ours.
 
         Raises:
             ModelBusy: Another took it over: this process was silent for too long.
         """
-        owner = _owner(self.path)
-        if owner is None or owner.token != self.token:
+        if not self.is_ours():
             raise ModelBusy(
                 f"the lock of {self.what} was taken over: this process was silent for more than {STALE_S:.0f} s",
                 hint="run it again; what was fetched is kept",
