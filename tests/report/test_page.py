@@ -205,3 +205,17 @@ def test_a_study_where_everything_failed_is_a_report_too():
 )  # fmt: skip
 def test_other_objectives_and_constraints_are_drawn_too(gain_facts, change):
     read(page(make(gain_facts, text=histories.DOCUMENT.replace(*change))))
+
+
+def test_without_a_limit_the_axis_has_a_percentile_that_most_levels_resolve():
+    story = histories.Story(requests=30, levels=(1, 4))
+    story.measured(0, {"n_ctx": 8192}, "default")
+    story.measured(1, {"n_ctx": 8192, "n_parallel": 4})
+    text = histories.DOCUMENT.replace("constraints: [{metric: ttft_s, percentile: 95, at_most: 1.5}]", "")
+    chart = next(
+        c
+        for c in re.findall(r"<svg.*?</svg>", page(make(story.facts, text=text)), re.DOTALL)
+        if "Throughput against latency" in c
+    )
+    assert "p50 time to first token" in chart
+    assert "p95" not in chart

@@ -17,14 +17,22 @@ def best_other(report: Report) -> Candidate | None:
 
 
 def latency_of(report: Report) -> tuple[str, float, float | None]:
-    """(Metric, percentile, limit) of the latency that matters: the first constraint on a time, else the objective's, else TTFT."""
+    """(Metric, percentile, limit) of the latency that matters: the first constraint on a time, else the objective's, else TTFT.
+
+    Without a constraint, the highest percentile up to p95 that most levels resolve.
+    """
     study = report.spec
     for rule in study.constraints:
         if rule.metric != "error_share":
             return rule.metric, rule.percentile, rule.at_most
     if study.objective.minimize:
         return study.objective.minimize, study.objective.percentile, None
-    return "ttft_s", 95.0, None
+    summaries = [summary for scored in report.trials for summary in scored.trial.levels]
+    for percentile in (95.0, 90.0, 75.0):
+        exact = [quantities.reading(summary, "ttft_s", percentile).stands_for == "" for summary in summaries]
+        if 2 * sum(exact) > len(exact):
+            return "ttft_s", percentile, None
+    return "ttft_s", 50.0, None
 
 
 def kind_of(report: Report, scored: ScoredTrial) -> str:
