@@ -6,6 +6,7 @@ import pytest
 from tests.backends.places import end_all, living
 
 from lading.backends.process import ProcessBackend
+from lading.engines.effective import differences
 from lading.errors import ServerSilent, ServingError
 from lading.events import ServerReady, ServerStarting, ServerStopped
 from lading.flows import serve as flow
@@ -102,5 +103,5 @@ async def test_a_server_that_does_not_come_to_answer_is_removed(backend, home, t
 
 def test_differences_are_told_in_words_and_only_for_what_was_asked_and_told():
     asked = {"n_ctx": 2048, "n_parallel": 3, "n_batch": 32}
-    effective = {"n_ctx": 2304, "n_parallel": 3, "flash_attn": "auto"}
-    assert flow.differences(asked, effective) == ("n_ctx: asked for 2048, runs with 2304",)
+    told = {"n_ctx": 2304, "n_parallel": 3, "flash_attn": "auto"}
+    assert differences(asked, told) == ("n_ctx: asked for 2048, runs with 2304",)

@@ -1,12 +1,12 @@
 """Serving: a backend starts what was planned, and what it starts is removed, or handed over whole."""
 
 import asyncio
-from collections.abc import AsyncIterator, Coroutine, Mapping
+from collections.abc import AsyncIterator, Coroutine
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from lading.engines.base import Value
+from lading.engines.effective import differences
 from lading.events import Emit, ServerReady, ServerStarting, ServerStopped
 from lading.ports import Backend, Deployment, Ready, ServeRequest
 
@@ -68,15 +68,6 @@ async def stop(backend: Backend, name: str, *, emit: Emit, within_s: float = TEA
     """
     await _carried_through(backend.remove(name, within_s=within_s))
     emit(ServerStopped(name=name))
-
-
-def differences(asked: Mapping[str, Value], effective: Mapping[str, Value]) -> tuple[str, ...]:
-    """Where the server says that it runs with other values than it was *asked* for, one sentence each."""
-    return tuple(
-        f"{name}: asked for {asked[name]}, runs with {effective[name]}"
-        for name in asked
-        if name in effective and effective[name] != asked[name]
-    )
 
 
 async def _started(backend: Backend, deployment: Deployment, within_s: float, emit: Emit) -> Served:

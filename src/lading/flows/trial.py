@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from lading import events
+from lading.engines import effective
 from lading.errors import LadingError, MeasurementError, Missing, TeardownFailed
 from lading.flows import serve
 from lading.flows.study import Setup
@@ -152,7 +153,7 @@ async def _start(now: Attempt, deployment: Deployment, deadline_s: float) -> End
     left_s = deadline_s - now.seconds["start"]
     with now.during("ready", left_s):
         ready = await setup.backend.ready(now.name, within_s=left_s)
-    differences = serve.differences(deployment.params, ready.effective)
+    differences = effective.differences(deployment.params, ready.effective)
     setup.append(
         Served(number=now.number, attempt=now.attempt, ready_s=ready.ready_s, effective=dict(ready.effective),
                differences=differences)
