@@ -124,7 +124,7 @@ def run(
         thread.result()
     if work.failures:
         raise _worst(work.failures)
-    if cancel.is_set() and (queue or len(work.written) < len(done)):
+    if queue:  # no failure, and yet files are left
         raise Cancelled("interrupted")
     return tuple(sorted(work.written, key=lambda file: file.path))
 
