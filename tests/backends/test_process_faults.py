@@ -119,6 +119,28 @@ async def test_children_that_outlive_their_parent_are_found_by_their_mark(backen
     assert living(home) == []
 
 
+async def test_starting_again_after_a_death_clears_what_the_dead_one_left(backend, home):
+    await start(backend, "escapes")
+    processes.leader(record.read(home, "one")).kill()
+    backend._started["one"].process.wait()
+    orphans = living(home)
+    ready = await start(backend, "well")
+    assert ready.effective == {"behaviour": "well"}
+    assert len(orphans) == 1
+    assert orphans[0].pid not in [process.pid for process in living(home)]
+    await backend.remove("one")
+
+
+async def test_two_backends_that_start_one_name_at_once_start_it_once(backend, home):
+    other = ProcessBackend(BackendChoice(), home=home)
+    plan = backend.plan(request("well"))
+    await asyncio.gather(backend.apply(plan), other.apply(plan))
+    first, second = [await each.ready("one", within_s=10) for each in (backend, other)]
+    assert first.endpoint == second.endpoint
+    assert len(living(home)) == 1
+    await other.remove("one")
+
+
 async def test_what_cannot_be_found_but_keeps_the_port_is_told(backend, home):
     ready = await start(backend, "keeps_port")
     with pytest.raises(TeardownFailed, match="listens on its port") as raised:
@@ -126,6 +148,19 @@ async def test_what_cannot_be_found_but_keeps_the_port_is_told(backend, home):
     assert f"sport = :{ready.endpoint.base_url.rpartition(':')[2]}" in raised.value.hint
     end_all(home)
     await backend.remove("one", within_s=5.0)
+    assert await backend.names() == ()
+
+
+async def test_a_stranger_on_the_port_of_a_dead_server_is_no_failed_teardown(backend, home):
+    """Ports that were free are taken by others as soon as a server is gone."""
+    ready = await start(backend, "well")
+    processes.leader(record.read(home, "one")).kill()
+    backend._started["one"].process.wait()
+    with socket.socket() as stranger:
+        stranger.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        stranger.bind(("127.0.0.1", int(ready.endpoint.base_url.rpartition(":")[2])))
+        stranger.listen()
+        await backend.remove("one", within_s=2)
     assert await backend.names() == ()
 
 

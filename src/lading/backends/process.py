@@ -85,15 +85,15 @@ class ProcessBackend:
     # ------------------------------------------------------------------------------------------------------ life
 
     async def apply(self, deployment: Deployment) -> None:
-        """As `lading.ports.Backend.apply`."""
-        with lease.exclusive(self._home / "run" / ".lock"):
+        """As `lading.ports.Backend.apply`. What is left of a dead server of that name is removed first."""
+        if not await self.alive(deployment.name):
+            await self.remove(deployment.name)
+        with lease.exclusive(self._home / "run" / ".lock"):  # nothing is awaited while it is held
             before = record.read(self._home, deployment.name)
-            if before is not None and processes.of(before):
+            if before is None:
+                self._start(deployment)
+            else:
                 self._adopt(before, deployment)
-                return
-            if before is not None:
-                record.erase(self._home, deployment.name)
-            self._start(deployment)
 
     async def ready(self, name: str, *, within_s: float) -> Ready:
         """As `lading.ports.Backend.ready`."""
@@ -136,7 +136,8 @@ class ProcessBackend:
 
     async def remove(self, name: str, *, within_s: float = 60.0) -> None:
         """As `lading.ports.Backend.remove`. Once begun it is carried through, even when the caller is cancelled."""
-        await asyncio.to_thread(self._remove, name, within_s)
+        work = asyncio.get_running_loop().run_in_executor(None, self._remove, name, within_s)
+        await asyncio.shield(work)  # unshielded, a cancellation would take it from the queue before it began
 
     async def names(self) -> tuple[str, ...]:
         """As `lading.ports.Backend.names`."""
@@ -336,10 +337,10 @@ def _ending(returncode: int | None) -> str:
 
 
 def _wait_port_free(server: ServerRecord, until: float) -> None:
-    """Wait until nothing listens on the port; what listened there before the server began is not its."""
+    """Wait until nothing of the server listens on its port; another program may have taken a free one meanwhile."""
     while processes.port_is_taken(server.host, server.port):
         holder = processes.listener(server.port)
-        if holder is not None and server.born_s is not None and processes.birth_s(holder.pid) < server.born_s:
+        if holder is not None and processes.is_foreign(holder, server):
             return
         if time.monotonic() >= until:
             raise TeardownFailed(

@@ -108,6 +108,17 @@ def shown(process: psutil.Process | None) -> str:
     return "another program"
 
 
+def is_foreign(process: psutil.Process, server: ServerRecord) -> bool:
+    """Whether *process* surely is none of *server*: older than it, or with a whole environment without its mark."""
+    try:
+        if server.born_s is not None and birth_s(process.pid) < server.born_s:
+            return True
+        environment = process.environ()
+    except psutil.Error:
+        return False
+    return "PATH" in environment and environment.get(record.MARKER) != server.mark
+
+
 def wait_gone(server: ServerRecord, until: float) -> list[psutil.Process]:
     """Wait until no process of *server* is left, at most until *until* (monotonic seconds); those that are."""
     while left := of(server):

@@ -243,7 +243,7 @@ class BackendContract:
         removal = asyncio.ensure_future(backend.remove("one", within_s=PATIENCE_S))
         await asyncio.sleep(0)
         removal.cancel()
-        for _ in range(40 if place.starts else 1):
+        for _ in range(60 if place.starts else 1):
             if await place.answer(ready.endpoint) is None:
                 break
             await asyncio.sleep(0.05)
