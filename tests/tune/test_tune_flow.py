@@ -24,7 +24,7 @@ def test_every_point_is_tried_once_and_the_best_wins(bench):
     answer = bench.run()
     assert [trial.params.get("width") for trial in bench.history] == [None, 1, 2, 8]
     assert answer.winner.params == {"depth": 2, "width": 8}
-    assert answer.verdict.startswith("width=8 serves 200 tok/s at c=")
+    assert answer.verdict.startswith("width=8 serves 200 tok/s at p50 TTFT 100 ms (c=")
 
 
 def test_the_plan_comes_before_anything_is_started(bench):
@@ -286,7 +286,7 @@ def test_the_best_and_the_defaults_are_measured_again_interleaved(bench):
     assert [life.replicate for life in lives] == [0, 0, 1, 1, 2, 2]
     assert answer.winner.gain.pairs == 3
     assert answer.winner.gain.percent == pytest.approx(100)
-    assert answer.verdict == "width=8 serves 200 tok/s at c=1, p50 TTFT 100 ms: +100 % [100, 100] over the defaults"
+    assert answer.verdict == "width=8 serves 200 tok/s at p50 TTFT 100 ms (c=1): +100 % [100, 100] over the defaults"
 
 
 def test_no_significant_gain_is_an_answer(bench):
@@ -299,6 +299,22 @@ def test_no_significant_gain_is_an_answer(bench):
     assert answer.verdict.startswith("no significant gain: ")
     assert answer.winner.number == 0
     assert answer.finalists[0].gain.significant is False
+
+
+def test_a_minimized_metric_is_told_as_less(bench):
+    bench.study = study_of(search={"trials": 10, "confirm": 3}, objective={"minimize": "ttft_s", "percentile": 50})
+    bench.script = by_width(w8=Life(ttft_s=0.05))
+    verdict = bench.run().verdict
+    assert verdict == "width=8 has p50 TTFT 50.0 ms at c=1: 50 % [50, 50] less than the defaults"
+
+
+def test_what_does_worse_is_said_to(bench):
+    bench.study = study_of(search={"trials": 10, "confirm": 3})
+    bench.script = lambda params, _before: Life(rate_otherwise=50 if "width" in params else 100)
+    verdict = bench.run().verdict
+    assert verdict.startswith(
+        "no significant gain: width=1 does worse, -50 % [-50, -50] over the defaults; theirs: 100 tok/s"
+    )
 
 
 def test_a_comparison_that_was_cut_off_goes_on(bench):

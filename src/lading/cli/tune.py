@@ -20,12 +20,15 @@ from lading.flows import tune as flow
 from lading.flows.study import Opening
 from lading.load import loops
 from lading.ports import Store, StudyRun
+from lading.spec import units
 from lading.spec.base import dump
 from lading.store import runlock
 from lading.tuning import trial as trials
 from lading.tuning.result import StudyResult
 
 KEPT = "what was measured is kept"
+#: More of others' load than this, in cores, is worth a word: it makes intervals wide.
+NOISY_CPUS = 0.25
 
 
 def tune(
@@ -142,6 +145,9 @@ def _show_answer(output: Output, answer: StudyResult, files: Sequence[Path]) -> 
     counted = ", ".join(f"{count} {word}" for word, count in answer.outcomes.items())
     lines = [answer.verdict, f"{answer.server_starts} server starts: {counted}"]
     lines += [f"failed: {one.name} ({one.kind}) × {one.count}" for one in answer.failures]
+    if answer.foreign_cpus is not None and answer.foreign_cpus > NOISY_CPUS:
+        cores = units.show_number(answer.foreign_cpus)
+        lines.append(f"note: other programs used {cores} cores on average meanwhile, so the numbers are noisy")
     if files:
         lines.append(f"report: {files[0]}")
         lines += [

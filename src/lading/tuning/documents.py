@@ -92,3 +92,5 @@ class StudyResult(Stored):
     server_starts: int = 0
     seconds: float = 0.0
     """Time spent in trials."""
+    foreign_cpus: float | None = None
+    """Cores that other programs used on average while levels were measured; None where it could not be told."""

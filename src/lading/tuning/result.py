@@ -49,7 +49,14 @@ def result(study: Study, history: Sequence[Trial]) -> StudyResult:
         failures=_failures(history),
         server_starts=sum(trial.attempts for trial in history),
         seconds=sum(sum(trial.seconds.values()) for trial in history),
+        foreign_cpus=_foreign_cpus(history),
     )
+
+
+def _foreign_cpus(history: Sequence[Trial]) -> float | None:
+    told = [level.health.foreign_cpus for trial in history for level in trial.levels]
+    known = [cpus for cpus in told if cpus is not None]
+    return math.fsum(known) / len(known) if known else None
 
 
 def outcome_of(study: Study, trial: Trial) -> str:

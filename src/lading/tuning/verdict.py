@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from lading.spec import units
@@ -27,29 +28,16 @@ def sentence(
     finalists: Sequence[Candidate],
 ) -> str:
     """The answer: the winner, its value, its gain over the defaults with its interval; or why there is none."""
-    unit = unit_of(study.objective)
+    words = _Words(study.objective)
     if winner is None:
         return _no_answer(study, history)
     if default is None:
-        return f"{_serves(winner, unit)}; the defaults have no score to compare with: {_why_no_default(study, history)}"
+        return f"{words.served(winner)}; the defaults have no score to compare with: {_why_no_default(study, history)}"
     if winner.number != default.number:
-        return f"{_serves(winner, unit)}: {_gain_words(winner, default)}"
+        return f"{words.served(winner)}: {words.gained(winner, default)}"
     if not finalists:
-        return f"the defaults stand: {_at(default, unit)}; nothing else that was tried has a score"
-    return _defaults_stand(default, finalists[0], unit)
-
-
-def _defaults_stand(default: Candidate, best: Candidate, unit: str) -> str:
-    tried = show_changed(best.changed)
-    if best.gain is None:
-        return f"the defaults stand: {_at(default, unit)}; {tried} reaches {show_value(best.value, unit)}"
-    return (
-        f"no significant gain: {_interval(best.gain)} for {tried} over the defaults, which serve {_at(default, unit)}"
-    )
-
-
-def _serves(candidate: Candidate, unit: str) -> str:
-    return f"{show_changed(candidate.changed)} serves {_at(candidate, unit)}"
+        return f"the defaults stand: {words.at(default)}; nothing else that was tried has a score"
+    return words.stand(default, finalists[0])
 
 
 def show_changed(changed: dict[str, Any]) -> str:
@@ -57,23 +45,62 @@ def show_changed(changed: dict[str, Any]) -> str:
     return ", ".join(f"{name}={value}" for name, value in changed.items()) or "the defaults"
 
 
-def _at(candidate: Candidate, unit: str) -> str:
-    latency = next(((label, value) for label, value in candidate.beside.items() if "ttft" in label), None)
-    beside = (
-        f", {latency[0].removesuffix('_s').replace('ttft', 'TTFT')} {units.show_seconds(latency[1])}" if latency else ""
+@dataclass(frozen=True, slots=True)
+class _Words:
+    """Parts of the sentence, in the words of an objective: more of a rate, or less of a time."""
+
+    objective: Objective
+
+    def served(self, candidate: Candidate) -> str:
+        verb = "serves" if self.objective.maximize else "has"
+        return f"{show_changed(candidate.changed)} {verb} {self.at(candidate)}"
+
+    def stand(self, default: Candidate, best: Candidate) -> str:
+        """The defaults are what to run; *best* is what came nearest."""
+        tried, theirs = show_changed(best.changed), self.at(default)
+        if best.gain is None:
+            reached = show_value(best.value, unit_of(self.objective))
+            return f"the defaults stand: {theirs}; {tried} reaches {reached}"
+        if best.gain.high_percent < 0:
+            return f"no significant gain: {tried} does worse, {self.interval(best.gain)}; theirs: {theirs}"
+        return f"no significant gain: {tried} gives {self.interval(best.gain)}; theirs: {theirs}"
+
+    def at(self, candidate: Candidate) -> str:
+        """The value, where, and the latency beside a throughput."""
+        value = show_value(candidate.value, unit_of(self.objective))
+        if self.objective.minimize:
+            return f"{_short(metric_name(self.objective))} {value} at {candidate.level}"
+        latency = next(((label, value) for label, value in candidate.beside.items() if "ttft" in label), None)
+        beside = f" at {_short(latency[0])} {units.show_seconds(latency[1])}" if latency else ""
+        return f"{value}{beside} ({candidate.level})"
+
+    def gained(self, winner: Candidate, default: Candidate) -> str:
+        if winner.gain is not None:
+            return self.interval(winner.gain)
+        ratio = winner.value / default.value if default.value else math.nan
+        percent = 100 * (ratio - 1 if self.objective.maximize else 1 - ratio)
+        return f"{self._percent(percent)} {self._against}, in one server life each (no interval: {winner.no_gain})"
+
+    def interval(self, gain: StatedGain) -> str:
+        return f"{self._percent(gain.percent)} [{gain.low_percent:.3g}, {gain.high_percent:.3g}] {self._against}"
+
+    def _percent(self, percent: float) -> str:
+        return f"{percent:+.3g} %" if self.objective.maximize else f"{percent:.3g} %"
+
+    @property
+    def _against(self) -> str:
+        return "over the defaults" if self.objective.maximize else "less than the defaults"
+
+
+def _short(metric: str) -> str:
+    """``p95 ttft_s`` as people write it: ``p95 TTFT``."""
+    return (
+        metric.removesuffix("_s")
+        .replace("ttft", "TTFT")
+        .replace("tpot", "TPOT")
+        .replace("itl", "ITL")
+        .replace("e2e", "E2E")
     )
-    return f"{show_value(candidate.value, unit)} at {candidate.level}{beside}"
-
-
-def _gain_words(winner: Candidate, default: Candidate) -> str:
-    if winner.gain is None:
-        percent = 100 * (winner.value / default.value - 1) if default.value else math.nan
-        return f"{percent:+.3g} % over the defaults in one server life each (no interval: {winner.no_gain})"
-    return f"{_interval(winner.gain)} over the defaults"
-
-
-def _interval(gain: StatedGain) -> str:
-    return f"{gain.percent:+.3g} % [{gain.low_percent:.3g}, {gain.high_percent:.3g}]"
 
 
 def _why_no_default(study: Study, history: Sequence[Trial]) -> str:
