@@ -63,7 +63,7 @@ async def test_interrupted_it_keeps_the_levels_that_were_finished(truth, tmp_pat
             truth.set(ttft_ms=5000)
 
     with pytest.raises(TimeoutError):
-        await asyncio.wait_for(flow.bench(endpoint(truth), offered, OpenAILoad(), tmp_path, emit=slow_down), 1.0)
+        await asyncio.wait_for(flow.bench(endpoint(truth), offered, OpenAILoad(), tmp_path, emit=slow_down), 1.5)
     result = flow.load_result(tmp_path)
     assert not result.complete
     assert [str(level.summary.level) for level in result.levels] == ["c=1"]

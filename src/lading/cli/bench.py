@@ -67,10 +67,10 @@ def bench(
 
     Args:
         server: What `lading serve` called it, or a URL such as http://127.0.0.1:8000.
-        levels: Requests kept in flight, one level each, such as 1,4,16.
+        levels: Requests kept in flight, one level each, such as 1,4,16; 1 by default.
         rates: Requests per second offered, one level each, such as 0.5,2; instead of --levels.
         arrivals: How --rates are spaced: poisson (the default) or constant.
-        scenario: Tokens of prompt and answer: D(512,128), N(512,64)/(128,16) or U(256,768)/(64,192).
+        scenario: Tokens of prompt and answer: D(512,128), the default, N(512,64)/(128,16) or U(256,768)/(64,192).
         requests: Requests per level, 100 by default.
         duration: Stop a level after this long, such as 2m; its requests in flight are waited for.
         api: The API to ask: completions (the default) or chat.

@@ -65,11 +65,10 @@ async def taken(endpoint: Endpoint, workload: Workload) -> Taken:
 
 
 async def _first_answered(endpoint: Endpoint, workload: Workload, *, known: bool) -> Taken:
-    possible = [True, False] if _ids_wanted(workload) and endpoint.takes_token_ids is not False else [False]
     bodies: list[Mapping[str, object]] = [endpoint.request_body] if known else [_FULL_LENGTH, {}]
     form: Form = Words()
     async with _session(endpoint, workload.timeout) as session:
-        for ids in possible:
+        for ids in _ways(endpoint, workload):
             form = await _form(endpoint, workload, ids=ids)
             for keys in bodies:
                 if await _answers(session, endpoint, workload, form, keys):
@@ -85,6 +84,13 @@ async def _form(endpoint: Endpoint, workload: Workload, *, ids: bool) -> Form:
     listed = await models(endpoint, timeout_s=workload.timeout)
     sizes = [model.vocabulary for model in listed if model.vocabulary and model.name == endpoint.served_name]
     return TokenIds(sizes[0] if sizes else UNKNOWN_VOCABULARY)
+
+
+def _ways(endpoint: Endpoint, workload: Workload) -> tuple[bool, ...]:
+    """Whether to try ids, in order; never words where ids were asked for: the server's own refusal is then told."""
+    if not _ids_wanted(workload) or endpoint.takes_token_ids is False:
+        return (False,)
+    return (True,) if workload.prompt == "tokens" or endpoint.takes_token_ids else (True, False)
 
 
 def _ids_wanted(workload: Workload) -> bool:
@@ -111,7 +117,7 @@ async def _answers(
 
 def _served(entries: list[Any]) -> Iterator[Served]:
     for entry in entries:
-        if isinstance(entry, dict) and isinstance(entry.get("id"), str):
+        if isinstance(entry, dict) and isinstance(entry.get("id"), str) and entry["id"].isprintable():
             meta = entry.get("meta")
             size = meta.get("n_vocab") if isinstance(meta, dict) else None  # llama.cpp
             yield Served(name=entry["id"], vocabulary=size if isinstance(size, int) and size > 1 else None)

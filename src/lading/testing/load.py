@@ -119,12 +119,12 @@ class LoadContract:
     async def test_an_open_loop_sends_when_due_however_many_are_in_flight(
         self, load: LoadGenerator, truth: Handle, tmp_path: Path
     ) -> None:
-        truth.set(ttft_ms=400)
+        truth.set(ttft_ms=800)
         offered = workload(levels={"rate": [50]}, arrivals="constant", requests=20)
         done = await one_level(load, endpoint(truth), offered, tmp_path)
         _, found = told(done)
         assert truth.stats()["most_running"] == 20
-        assert all((record.sent_s or 0) - record.scheduled_s < 0.050 for record in found)
+        assert median((record.sent_s or 0) - record.scheduled_s for record in found) < 0.020
         assert [record.scheduled_s for record in found] == pytest.approx([n / 50 for n in range(20)], abs=0.001)
 
     async def test_poisson_arrivals_are_uneven_and_the_seed_s_own(
@@ -158,7 +158,9 @@ class LoadContract:
     async def test_prompts_and_answers_have_the_lengths_of_the_scenario(
         self, load: LoadGenerator, truth: Handle, tmp_path: Path
     ) -> None:
-        await one_level(load, endpoint(truth), workload(scenario="U(5,9)/(3,6)", requests=40, levels={"concurrency": [8]}), tmp_path)
+        await one_level(
+            load, endpoint(truth), workload(scenario="U(5,9)/(3,6)", requests=40, levels={"concurrency": [8]}), tmp_path
+        )
         requests = truth.requests()
         assert {request["tokens"] for request in requests} == {5, 6, 7, 8, 9}
         assert {request["max_tokens"] for request in requests} == {3, 4, 5, 6}
@@ -194,7 +196,9 @@ class LoadContract:
             stats["ttft_s"]["p50"], abs=TOLERANCE_S
         )
         assert sum(gaps) / len(gaps) == pytest.approx(stats["itl_s"]["mean"], abs=TOLERANCE_S / 4)
-        assert done.summary.e2e_s.mean == pytest.approx(stats["duration_s"]["mean"], abs=TOLERANCE_S)
+        assert median(cast("float", record.e2e_s) for record in found) == pytest.approx(
+            stats["duration_s"]["p50"], abs=TOLERANCE_S
+        )
         assert len(gaps) == stats["itl_s"]["n"]
 
     @pytest.mark.parametrize("role", ["early", "null", "with_first"])
@@ -236,14 +240,14 @@ class LoadContract:
     async def test_a_connection_that_died_in_the_pool_costs_a_reconnect_and_no_ttft(
         self, load: LoadGenerator, truth: Handle, tmp_path: Path
     ) -> None:
-        truth.set(fault="drop", fault_every=4)
-        done = await one_level(load, endpoint(truth), workload(requests=9), tmp_path)
+        truth.set(fault="drop", fault_every=4, ttft_ms=150)  # the connection dies after 150 ms, the retry takes as long
+        done = await one_level(load, endpoint(truth), workload(requests=5), tmp_path)
         _, found = told(done)
-        stats = truth.stats()
-        assert done.summary.completed == 9
-        assert [record.reconnects for record in found] == [0, 0, 0, 1, 0, 0, 1, 0, 0]
-        assert done.summary.health.reconnects == 2
-        assert max(record.ttft_s or 0 for record in found) < stats["ttft_s"]["max"] + TOLERANCE_S
+        assert done.summary.completed == 5
+        assert [record.reconnects for record in found] == [0, 0, 0, 1, 0]
+        assert done.summary.health.reconnects == 1
+        assert found[3].ttft_s is not None
+        assert found[3].ttft_s < 0.250
 
     async def test_a_server_that_closes_after_every_answer_is_measured_all_the_same(
         self, load: LoadGenerator, truth: Handle, tmp_path: Path
@@ -322,7 +326,7 @@ class LoadContract:
         done = await one_level(load, endpoint(truth), offered, tmp_path)
         assert done.summary.ended == "duration"
         assert done.summary.completed == done.summary.requests > 4
-        assert done.summary.duration_s < 0.8
+        assert done.summary.duration_s < 1.2
 
     async def test_an_endpoint_that_is_gone_loses_every_level(
         self, load: LoadGenerator, truth: Handle, tmp_path: Path

@@ -283,7 +283,7 @@ class Stream:
             self._connection.answer(_error("internal error"), 500)
             self._over()
         elif self._fault == "drop":
-            self._leave()
+            self._at(0.0, self._leave)
         elif not self._streams:
             self._at((self._tokens - 1) * self._behaviour.itl_ms / 1000, self._answer_whole)
         elif self._fault != "hang":
