@@ -7,17 +7,15 @@ from cyclopts import Parameter
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn
 
-from lading import wiring
 from lading.cli.interrupt import stoppable
 from lading.cli.output import Common, Output
-from lading.errors import InvalidInput
 from lading.events import Event, FilePulled, Published, PullPlanned, PullProgress, Unchanged
 from lading.flows import pull as flow
-from lading.ports import Source
 from lading.spec import ref as refs
 from lading.spec import units
-from lading.spec.ref import LocalRef, Reference, SourceRef
+from lading.spec.ref import LocalRef
 from lading.volume import find
+from lading.wiring import volumes
 
 
 async def pull(
@@ -54,8 +52,8 @@ async def pull(
     view = PullView()
     output = Output(common, live=view)
     reference = refs.parse(source)
-    place, model, version = destination(refs.parse(dest), model, version)
-    adapter = _source(reference, endpoint=endpoint, files=files)
+    place, model, version = volumes.destination(refs.parse(dest), model, version)
+    adapter = volumes.source(reference, endpoint=endpoint, files=files)
     found = find.locate(LocalRef(path=str(place)))
 
     async def work() -> None:
@@ -79,43 +77,6 @@ async def pull(
     finally:
         view.close()
         adapter.close()
-
-
-def destination(dest: Reference, model: str | None, version: str | None) -> tuple[Path, str | None, str | None]:
-    """The volume's folder, and the names that *dest* gives where the options do not.
-
-    Raises:
-        InvalidInput: *dest* is no folder, or says something else than the options.
-    """
-    if not isinstance(dest, LocalRef):
-        raise InvalidInput(f"{dest} cannot be written to by this version", hint="name a folder, such as ./volume")
-    if Path(dest.path).expanduser().is_file():
-        raise InvalidInput(f"{dest} is a file; a volume is a folder", hint="name a folder, such as ./volume")
-    found = find.locate(dest)
-    if found is None:
-        return Path(dest.path).expanduser(), model, _one("version", version, dest.version)
-    root = found.volume.root if found.model else Path(dest.path).expanduser()
-    return root, _one("model", model, found.model), _one("version", version, found.version)
-
-
-def _one(what: str, option: str | None, written: str | None) -> str | None:
-    if option and written and option != written:
-        raise InvalidInput(f"--{what} {option} and DEST ({what} {written}) differ", hint=f"give the {what} once")
-    return option or written
-
-
-def _source(ref: Reference, *, endpoint: str | None, files: Path | None) -> Source:
-    """The source of *ref* with the options it knows.
-
-    Raises:
-        InvalidInput: An option is for another kind of source.
-    """
-    scheme = ref.scheme if isinstance(ref, SourceRef) else "file"
-    if endpoint is not None and scheme != "s3":
-        raise InvalidInput(f"--endpoint is for s3:// sources; {ref} is none", hint="leave it out")
-    if files is not None and scheme not in {"http", "https"}:
-        raise InvalidInput(f"--files is for http(s):// sources; {ref} is none", hint="leave it out")
-    return wiring.source(ref, endpoint=endpoint, files=files)
 
 
 def _tell_plan(output: Output, order: flow.Order, place: Path) -> None:

@@ -7,11 +7,11 @@ from cyclopts.validators import Number
 
 from lading.cli.interrupt import stoppable
 from lading.cli.output import Common, Output
-from lading.cli.volume import named, selected
 from lading.errors import VerificationFailed
 from lading.events import Event, FileBad, Verified, VerifyProgress
 from lading.flows import verify as flow
 from lading.spec import units
+from lading.wiring.volumes import named, selected
 
 
 async def verify(

@@ -1,7 +1,7 @@
 """`lading ls`, `show`, `use`, `rm`, `prune`: what is on a volume. Imports little: `ls` must be quick."""
 
 import gc
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Annotated, Any
@@ -11,15 +11,13 @@ from cyclopts.validators import Number
 
 from lading.cli.output import Common, Output
 from lading.errors import InvalidInput, InvalidReference
-from lading.spec import ref as refs
 from lading.spec import units
 from lading.spec.base import dump
-from lading.spec.ref import ClaimRef, LocalRef
-from lading.volume import find
 from lading.volume.find import Found
 from lading.volume.local import LocalVolume
 from lading.weights.layout import Leftover
 from lading.weights.manifest import Manifest
+from lading.wiring.volumes import model_of, named, selected
 
 
 def ls(volume: str = ".", *, common: Common | None = None) -> None:
@@ -244,45 +242,6 @@ def _line(document: dict[str, Any]) -> str:
 
 def _count(number: int, word: str) -> str:
     return f"{number} {word}{'s' if number > 1 else ''}" if number else ""
-
-
-def named(text: str) -> Found:
-    """The volume that *text* names, with model and version.
-
-    Raises:
-        InvalidReference: It is no folder of this machine.
-    """
-    ref = refs.parse(text)
-    if not isinstance(ref, LocalRef):
-        claim = isinstance(ref, ClaimRef)
-        raise InvalidReference(
-            f"{text} is no folder of this machine",
-            hint="mount the claim and name the folder" if claim else f"lading pull {text} VOLUME",
-        )
-    return find.find(ref)
-
-
-def model_of(found: Found, text: str) -> str:
-    """The model that *text* names.
-
-    Raises:
-        InvalidReference: It names a whole volume.
-    """
-    if found.model is None:
-        raise InvalidReference(
-            f"{text} is a volume, not a model on one", hint=f"name a model, see lading ls {found.volume.root}"
-        )
-    return found.model
-
-
-def selected(found: Found) -> Sequence[Manifest]:
-    """What the reference selects: the volume's versions, a model's, or one."""
-    if found.model is not None and found.version is not None:
-        return (found.volume.manifest(found.model, found.version),)
-    listed = list(found.volume.manifests())
-    if found.model is None:
-        return listed
-    return [manifest for manifest in listed if manifest.model == found.model] or (found.volume.manifest(found.model),)
 
 
 def _brief(manifest: Manifest, current: bool) -> dict[str, Any]:
