@@ -48,7 +48,8 @@ class Plot:
         """The line and its marks; the levels are written on the curves that matter, the name at the end of each."""
         places = [(x.at(value), y.at(summary.output_tokens_per_s)) for summary, value, _ in self.points(scored)]
         shape, size = (SQUARE, 4.0) if kind == "default" else (CIRCLE, 5.0 if kind == "winner" else 2.5)
-        parts = [svg.path(places, class_=f"curve {kind}")]
+        many = " many" if kind == "other" and len(self.report.trials) > 40 else ""
+        parts = [svg.path(places, class_=f"curve {kind}{many}")]
         for (at_x, at_y), (summary, value, stands_for) in zip(places, self.points(scored), strict=True):
             limited = summary.health.client_limited
             drawn = svg.mark(RING if limited or stands_for else shape, at_x, at_y, class_=kind, size=size)
@@ -129,17 +130,13 @@ def pareto(report: Report, frame: Frame) -> str:
         parts.append(svg.titled(drawn, f"trial {scored.number} at {summary.level}"))
     places = [(x.at(point.latency_s), y.at(point.throughput)) for point in front]
     parts.append(svg.path(places, class_="curve front", step=True))
-    winner = report.result.winner.number if report.result.winner else None
     labelled: list[tuple[float, float]] = []
     for (at_x, at_y), point in reversed(list(zip(places, front, strict=True))):
-        kind = "winner" if point.number == winner and report.changed else "default"
-        drawn = svg.mark(CIRCLE if kind == "winner" else SQUARE, at_x, at_y, class_=kind, size=4)
-        parts.append(
-            svg.titled(
-                drawn,
-                f"trial {point.number} at {point.level}: {point.throughput:.3g} tok/s at {unit.text(point.latency_s)}",
-            )
-        )
+        scored = report.trial(point.number)
+        kind = kind_of(report, scored) if scored else "other"
+        drawn = svg.mark(SQUARE if kind == "default" else CIRCLE, at_x, at_y, class_=kind, size=4.5)
+        words = f"trial {point.number} at {point.level}: {point.throughput:.3g} tok/s at {unit.text(point.latency_s)}"
+        parts.append(svg.titled(drawn, words))
         if all(abs(at_x - x) > 60 or abs(at_y - y) > 14 for x, y in labelled):
             labelled.append((at_x, at_y))
             parts.append(

@@ -8,6 +8,7 @@ from lading.report import html, quantities
 from lading.report.document import Report, ScoredTrial
 from lading.report.html import Cell, Row, cell, tag, text
 from lading.report.page_parts import TAGS, changed_words, command_line, row_class, section
+from lading.report.quantities import value_text
 from lading.spec import units
 from lading.tuning.trial import Failed, Infeasible
 
@@ -73,6 +74,7 @@ def _trial(report: Report, scored: ScoredTrial) -> str:
         command_line(scored, f"argv-{trial.number}", "Command line"),
         _differences(scored),
         _log(scored),
+        _whole_log(report, scored),
     ]
     return html.details(summary, *parts, name=f"trial-{trial.number}")
 
@@ -123,14 +125,25 @@ def _seconds(percentile: Any) -> str:
 
 
 def _differences(scored: ScoredTrial) -> str:
-    told = scored.trial.differences
-    if not told:
-        return (
-            tag("p", text("The server says it runs with what was asked for."), class_="note")
-            if scored.trial.effective
-            else ""
-        )
-    return tag("h3", text("Not as asked for")) + tag("ul", *(tag("li", text(line)) for line in told))
+    """What the server says it runs with, and where that is not what was asked for."""
+    trial = scored.trial
+    if not trial.effective:
+        return ""
+    told = ", ".join(f"{name}={value_text(value)}" for name, value in sorted(trial.effective.items()))
+    shown = tag("p", text("The server says it runs with "), tag("code", text(told)), class_="note")
+    if not trial.differences:
+        return shown
+    return (
+        tag("h3", text("Not as asked for")) + tag("ul", *(tag("li", text(line)) for line in trial.differences)) + shown
+    )
+
+
+def _whole_log(report: Report, scored: ScoredTrial) -> str:
+    """The command that shows the whole log; the report has the end of a failure's alone."""
+    if not scored.trial.attempts:
+        return ""
+    command = f"lading studies logs {report.run.name} --run {report.run.run} --trial {scored.number}"
+    return tag("p", text("Its whole log: "), tag("code", text(command)), class_="note")
 
 
 def _log(scored: ScoredTrial) -> str:
