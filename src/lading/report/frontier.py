@@ -132,8 +132,8 @@ def pareto(report: Report, frame: Frame) -> str:
     parts.append(svg.path(places, class_="curve front", step=True))
     labelled: list[tuple[float, float]] = []
     for (at_x, at_y), point in reversed(list(zip(places, front, strict=True))):
-        scored = report.trial(point.number)
-        kind = kind_of(report, scored) if scored else "other"
+        found = report.trial(point.number)
+        kind = kind_of(report, found) if found else "other"
         drawn = svg.mark(SQUARE if kind == "default" else CIRCLE, at_x, at_y, class_=kind, size=4.5)
         words = f"trial {point.number} at {point.level}: {point.throughput:.3g} tok/s at {unit.text(point.latency_s)}"
         parts.append(svg.titled(drawn, words))
