@@ -7,7 +7,7 @@ from tests.tune.conftest import by_width, study_of
 
 from lading.errors import Cancelled, MeasurementError, PortInUse, ServerDied, ServerSilent, StudyError, TeardownFailed
 from lading.testing.fakes import NEVER, Life
-from lading.tuning.trial import Completed, Failed, Infeasible, Proposed
+from lading.tuning.trial import Completed, Failed, Infeasible, Measured, Proposed
 
 FAST = Life(rate_otherwise=200)
 WIDE = {"width": {"choice": list(range(1, 60))}}
@@ -306,6 +306,31 @@ def test_a_minimized_metric_is_told_as_less(bench):
     bench.script = by_width(w8=Life(ttft_s=0.05))
     verdict = bench.run().verdict
     assert verdict == "width=8 has p50 TTFT 50.0 ms at c=1: 50 % [50, 50] less than the defaults"
+
+
+def test_too_few_pairs_for_an_interval_are_said_to_be(bench):
+    bench.study = study_of(search={"trials": 10, "confirm": 2})
+    bench.script = by_width(w8=FAST)
+    answer = bench.run()
+    assert answer.winner.params["width"] == 8
+    assert answer.verdict.endswith(
+        ": +100 % over the defaults, without an interval: 2 pairs of server lives, it needs 3"
+    )
+
+
+def test_a_store_that_fails_is_no_failure_of_the_trial(bench):
+    append = bench.store.append
+
+    def full(run_id, facts):
+        if any(isinstance(fact, Measured) for fact in facts):
+            raise StudyError("the disk is full")
+        append(run_id, facts)
+
+    bench.store.append = full
+    with pytest.raises(StudyError, match="the disk is full"):
+        bench.run()
+    assert bench.history[0].outcome is None
+    assert not bench.backend.running
 
 
 def test_what_does_worse_is_said_to(bench):

@@ -22,7 +22,7 @@ def utc_now() -> str:
     return datetime.now(UTC).isoformat(timespec="milliseconds")
 
 
-def feasible(params: Params) -> Infeasible | None:
+def refuse_none(params: Params) -> Infeasible | None:
     """A check that knows no rule."""
     del params
     return None
@@ -59,7 +59,7 @@ class Setup:
     lease: str
     space_size: int | None = None
     env: Mapping[str, str] = field(default_factory=dict)
-    check: Callable[[Params], Infeasible | None] = feasible
+    check: Callable[[Params], Infeasible | None] = refuse_none
     emit: Emit = ignore
     now: Callable[[], str] = utc_now
 

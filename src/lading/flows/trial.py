@@ -12,7 +12,7 @@ from pathlib import Path
 
 from lading import events
 from lading.engines import effective
-from lading.errors import LadingError, MeasurementError, Missing, TeardownFailed
+from lading.errors import InvalidInput, MeasurementError, ServingError, TeardownFailed
 from lading.flows import serve
 from lading.flows.study import Setup
 from lading.measure import schedule
@@ -80,14 +80,13 @@ async def attempt(setup: Setup, trial: Trial, *, ended: Callable[[Trial], None])
     Raises:
         TeardownFailed: Something of the server is left; measuring on beside it would be wrong.
         Missing: The engine's program is gone.
+        StudyError: The store cannot be written.
     """
     now = Attempt(setup=setup, trial=trial, number=trial.number, attempt=trial.attempts + 1, ended=ended)
     setup.emit(events.TrialStarted(number=now.number, attempt=now.attempt, role=trial.role, params=dict(trial.params)))
     try:
         deployment = setup.backend.plan(_request(now))
-    except Missing:
-        raise
-    except LadingError as error:
+    except InvalidInput as error:
         return _end(now, failure.of_error(error, "plan", setup.engine, ()))
     setup.append(
         Started(number=now.number, attempt=now.attempt, lease=setup.lease, at=setup.now(), argv=deployment.argv,
@@ -120,7 +119,7 @@ def _end(now: Attempt, outcome: Outcome) -> Outcome:
 
 
 async def _live(now: Attempt, deployment: Deployment) -> Outcome:
-    """Start, warm up, measure. An error of serving or of measuring is an outcome; a bug is not caught."""
+    """Start, warm up, measure. An error of serving or of measuring is an outcome; one of the store, or a bug, is not."""
     deadlines = now.setup.study.deadlines
     deadline_s = deadlines.start
     try:
@@ -134,7 +133,7 @@ async def _live(now: Attempt, deployment: Deployment) -> Outcome:
         return await _measure(now, endpoint, left_s)
     except TimeoutError:
         return failure.of_deadline(now.phase, deadline_s, now.setup.engine, now.setup.backend.log(now.name))
-    except LadingError as error:
+    except (ServingError, MeasurementError, InvalidInput) as error:
         return failure.of_error(error, now.phase, now.setup.engine, now.setup.backend.log(now.name))
 
 

@@ -76,7 +76,8 @@ class StudyResult(Stored):
     verdict: str
     """One sentence that answers, for the first line of everything."""
     winner: Candidate | None = None
-    """What to run: the best candidate when it beats the defaults, else the defaults; None: nothing has a score."""
+    """What to run: the best candidate when it beats the defaults (significantly, where an interval can be stated), else the
+    defaults; None: nothing has a score."""
     default: Candidate | None = None
     """None: the defaults have no score (they failed, or no level meets the constraints)."""
     finalists: tuple[Candidate, ...] = ()

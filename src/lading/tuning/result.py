@@ -157,16 +157,14 @@ def _strength(objective: Objective, candidate: Candidate) -> float:
 
 
 def _winner(objective: Objective, default: Candidate | None, finalists: Sequence[Candidate]) -> Candidate | None:
-    """What to run. A gain that was not confirmed wins only where no comparison was made."""
+    """What to run: the best when it is significantly better; where no interval can be stated, when it is better at all."""
     if not finalists:
         return default
     best = finalists[0]
     if default is None:
         return best
-    if best.gain is not None:
-        return best if best.gain.significant else default
-    better = _strength(objective, best) > _strength(objective, default)
-    return best if better and not best.confirmations else default
+    better = best.gain.significant if best.gain else _strength(objective, best) > _strength(objective, default)
+    return best if better else default
 
 
 def _failures(history: Sequence[Trial]) -> tuple[FailureCount, ...]:

@@ -79,7 +79,7 @@ class _Words:
             return self.interval(winner.gain)
         ratio = winner.value / default.value if default.value else math.nan
         percent = 100 * (ratio - 1 if self.objective.maximize else 1 - ratio)
-        return f"{self._percent(percent)} {self._against}, in one server life each (no interval: {winner.no_gain})"
+        return f"{self._percent(percent)} {self._against}, without an interval: {winner.no_gain}"
 
     def interval(self, gain: StatedGain) -> str:
         return f"{self._percent(gain.percent)} [{gain.low_percent:.3g}, {gain.high_percent:.3g}] {self._against}"
