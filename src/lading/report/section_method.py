@@ -33,6 +33,7 @@ def method_section(report: Report) -> str:
             "search",
             f"{study.search.method}, seed {study.search.seed}, {study.search.trials} trials, {study.search.confirm} confirmations",
         ),
+        ("other programs", _foreign(report)),
         ("raw records", _refold_words(report)),
     ]
     note = (
@@ -56,6 +57,12 @@ def method_section(report: Report) -> str:
         ),
     ]
     return section("method", "How it was measured", *parts)
+
+
+def _foreign(report: Report) -> str:
+    """How quiet the machine was: what others used is taken from the server."""
+    used = report.result.foreign_cpus
+    return "not known" if used is None else f"used {used:.2g} cores on average while levels were measured"
 
 
 def _refold_words(report: Report) -> str:
