@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import random
 import signal
 import socket
 import subprocess
@@ -274,6 +275,26 @@ async def test_what_a_killed_run_left_is_found_and_removed_by_the_next(home, bac
     assert await backend.reap() == ("one",)
     assert living(home) == []
     assert list((home / "leases").iterdir()) == []
+
+
+async def test_a_run_killed_at_any_moment_leaves_nothing_behind_the_next_reap(home, backend):
+    """Before the record, between record and process, while it starts, when it is ready."""
+    chance = random.Random(3)
+    for _ in range(100 if os.environ.get("LADING_SOAK") else 4):
+        run = killed_run(home, after_s=chance.uniform(0.3, 1.2))
+        assert run.wait() == -signal.SIGKILL
+        await backend.reap()
+        assert living(home) == []
+        assert await backend.names() == ()
+
+
+def killed_run(home, after_s):
+    """A run under a lease, killed *after_s* seconds after its process began, whatever it was doing."""
+    script = RUN.format(root=str(Path(__file__).parents[2]), home=str(home))
+    run = subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.DEVNULL)
+    time.sleep(after_s)
+    run.kill()
+    return run
 
 
 def test_a_lease_is_held_until_it_is_released(tmp_path):
