@@ -31,9 +31,11 @@ def event(self, happened):
             os.kill(os.getpid(), signal.SIGKILL)
 
 
-def unlimited(seen, _records, *, capped_at):
-    del capped_at
-    return seen
+judged = health.judged
+
+
+def unlimited(*arguments, **options):
+    return judged(*arguments, **options).model_copy(update={"limited_by": ()})
 
 
 output.Output.event = event

@@ -3,6 +3,7 @@
 import importlib.util
 import json
 import os
+import random
 import re
 import signal
 import subprocess
@@ -151,6 +152,26 @@ def test_killed_in_every_phase_and_run_again_the_study_finishes_with_nothing_twi
     assert servers(lading_home) == []
     assert list((lading_home / "run").glob("*/state.json")) == []
     _refolds(lading_home / "studies" / run.id, found)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not os.environ.get("LADING_SOAK"), reason="many random kills: LADING_SOAK=1")
+@pytest.mark.timeout(900)
+def test_killed_from_outside_at_random_moments(folder, lading_home):
+    """What the chosen moments above may have missed."""
+    moments = random.Random(1)
+    for _ in range(30):
+        process = started(folder)
+        time.sleep(moments.uniform(0.5, 4))
+        process.kill()
+        finished(process)
+    code, _, stderr = killed(folder, "never")
+    assert code == 0, stderr
+    _, found, facts = history()
+    assert [trial.number for trial in found] == list(range(len(found)))
+    assert all(isinstance(trial.outcome, Completed) for trial in found)
+    assert len([fact for fact in facts if isinstance(fact, Proposed)]) == len(found)
+    assert servers(lading_home) == []
 
 
 def started(folder, *arguments):
