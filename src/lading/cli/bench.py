@@ -4,7 +4,6 @@ import os
 import re
 import secrets
 from collections.abc import Callable
-from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
@@ -18,7 +17,6 @@ from lading.cli import bench_view
 from lading.cli.bench_view import BenchView
 from lading.cli.interrupt import stoppable
 from lading.cli.output import Common, Output
-from lading.cli.serve import endpoint_of
 from lading.errors import InvalidInput, MeasurementError
 from lading.flows import bench as flow
 from lading.flows.bench import BenchResult
@@ -29,6 +27,7 @@ from lading.ports import Endpoint
 from lading.spec import documents, units
 from lading.spec.base import dump
 from lading.spec.workload import Workload
+from lading.wiring import serving
 
 Number = TypeVar("Number", int, float)
 
@@ -116,9 +115,9 @@ async def _bench(
 ) -> int:
     view = BenchView()
     output = Output(common, live=view)
-    endpoint = await endpoint_of(server, api_key_env)
+    endpoint = await serving.endpoint_of(server, api_key_env)
     try:
-        endpoint = await _named(endpoint, model)
+        endpoint = await serving.named(endpoint, model)
         work = flow.bench(endpoint, workload, wiring.load_generator(), folder, emit=output.event)
         result = await stoppable(work, kept=f"levels that were finished are in {folder}")
     except MeasurementError as error:
@@ -160,20 +159,6 @@ def _figures(best: Summary) -> str:
     median = bench_view.milliseconds(best.ttft_s, "p50")
     ttft = f", median TTFT {median} ms" if median[0].isdigit() else ""
     return f"{units.show_number(best.output_tokens_per_s)} output tokens/s{ttft}"
-
-
-async def _named(endpoint: Endpoint, model: str | None) -> Endpoint:
-    """The endpoint with the name asked for, or else the name of the one model it serves."""
-    if model or endpoint.served_name:
-        return replace(endpoint, served_name=model or endpoint.served_name)
-    served = await probe.models(endpoint)
-    if len(served) != 1:
-        names = ", ".join(one.name for one in served)
-        raise InvalidInput(
-            f"{endpoint.base_url} serves {names}" if served else f"{endpoint.base_url} lists no model",
-            hint=f"name the model: --model {served[0].name if served else 'NAME'}",
-        )
-    return replace(endpoint, served_name=served[0].name, vocabulary=served[0].vocabulary)
 
 
 async def _with_names(error: MeasurementError, endpoint: Endpoint) -> MeasurementError:

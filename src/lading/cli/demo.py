@@ -15,6 +15,8 @@ from cyclopts import Parameter, validators
 from lading.cli.output import Common, Output
 from lading.errors import InvalidInput, LadingError, MissingExtra
 
+#: Large enough that a server spends its time on the model, small enough to be made in seconds.
+PRESET = "24m"
 _MARK = ".lading-demo"
 _STUDY = """\
 # What `lading demo` tunes: a real llama.cpp server, under {concurrency} requests at a time.
@@ -31,8 +33,8 @@ workload:
   levels: {{concurrency: [{concurrency}]}}
   requests: {requests}
 space:
-  n_parallel: {{choice: [1, 2, 4, 8]}}
-  n_batch: {{choice: [64, 2048]}}
+  n_parallel: {{choice: [2, 4, 8]}}
+  n_batch: {{choice: [128, 2048]}}
 objective: {{maximize: output_tokens_per_s, at: best}}
 constraints: [{{metric: error_share, at_most: 0}}]
 search: {{method: auto, seed: 0, trials: {trials}, confirm: {confirm}}}
@@ -58,9 +60,9 @@ def demo(
     """
     output = Output(common)
     _prepare(folder)
-    output.say("Making a small Llama (2 million random weights, with a tokenizer), as safetensors and as GGUF …")
+    output.say("Making a small Llama (24 million random weights, with a tokenizer), as safetensors and as GGUF …")
     _make_models(folder / "source")
-    trials, requests, confirm = (5, 24, 2) if quick else (9, 64, 4)
+    trials, requests, confirm = (3, 16, 2) if quick else (7, 40, 4)
     (folder / "study.yaml").write_text(
         _STUDY.format(concurrency=concurrency, trials=trials, requests=requests, confirm=confirm), encoding="utf-8"
     )
@@ -105,8 +107,8 @@ def _make_models(folder: Path) -> None:
         raise MissingExtra("the demo's model server", extra="demo")
     from lading.testing import tiny_llama
 
-    tiny_llama.write_huggingface(folder / "tiny-llama", shards=2)
-    tiny_llama.write_gguf(folder / "tiny-llama-gguf" / "tiny-llama.gguf")
+    tiny_llama.write_huggingface(folder / "tiny-llama", preset=PRESET, shards=2)
+    tiny_llama.write_gguf(folder / "tiny-llama-gguf" / "tiny-llama.gguf", preset=PRESET)
 
 
 def _run(command: list[str], folder: Path, output: Output) -> int:

@@ -4,35 +4,26 @@ import asyncio
 import os
 import shlex
 import sys
-from collections.abc import Mapping, Sequence
-from pathlib import Path
-from typing import Annotated, Any
+from collections.abc import Sequence
+from typing import Annotated
 
-import aiohttp
 from cyclopts import Parameter
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
-from lading import wiring
-from lading.backends import asking
-from lading.backends.endpoint import API_KEY_VARIABLE, EndpointBackend, checked_url
 from lading.backends.process import ProcessBackend
 from lading.cli.interrupt import stoppable
 from lading.cli.output import Common, Output
-from lading.engines.base import Engine, RuleInput
-from lading.errors import InvalidInput, InvalidParameters, ServerSilent, ServingError
+from lading.errors import InvalidInput, ServerSilent
 from lading.events import Event, ServerStarting
 from lading.flows import serve as flow
-from lading.hardware import host
-from lading.ports import Deployment, Endpoint, ServeRequest
+from lading.ports import Deployment
 from lading.spec import ref as refs
 from lading.spec import units
 from lading.spec.study import BackendChoice
 from lading.volume import servable
-from lading.volume.servable import Servable
+from lading.wiring import serving
 
-#: The engine for a format, when none is named.
-ENGINE_OF = {"gguf": "llama.cpp", "huggingface": "vllm"}
 _SECRET_WORDS = ("TOKEN", "KEY", "SECRET", "PASSWORD")
 
 
@@ -75,9 +66,8 @@ async def serve(
     model = servable.servable(refs.parse(ref))
     if backend != "process":
         raise InvalidInput(f"{backend!r} cannot start a server here", hint="use --backend process")
-    adapter = wiring.backend(BackendChoice(kind=backend, python=python, env=_environment(env), port=port))
-    assert isinstance(adapter, ProcessBackend)
-    request = _request(model, engine, set_, served_name=served_name, name=name, host=host)
+    adapter = serving.process_backend(BackendChoice(kind=backend, python=python, env=_environment(env), port=port))
+    request = serving.request(model, engine, _parameters(set_), served_name=served_name, name=name, host=host)
     plan = adapter.plan(request)
     if dry_run:
         _tell_plan(output, plan)
@@ -107,14 +97,14 @@ async def stop(
     """
     output = Output(common)
     within_s = _seconds(deadline)
-    backend = _process_backend()
+    backend = serving.process_backend()
     await _reap(backend, output)
     running = await backend.names()
     if all_ == bool(names):
-        raise InvalidInput("name the server to stop, or give --all", hint=_known(running))
+        raise InvalidInput("name the server to stop, or give --all", hint=serving.known(running))
     unknown = [name for name in names if name not in running]
     if unknown:
-        raise InvalidInput(f"no server is called {', '.join(unknown)}", hint=_known(running))
+        raise InvalidInput(f"no server is called {', '.join(unknown)}", hint=serving.known(running))
     users = [name for name in running if not backend.belongs_to_a_run(name)]
     for name in users if all_ else dict.fromkeys(names):
         await flow.stop(backend, name, emit=output.event, within_s=within_s)
@@ -145,56 +135,29 @@ async def ask(
         deadline: How long the answer may take.
     """
     output = Output(common)
-    endpoint = await endpoint_of(server, api_key_env)
+    endpoint = await serving.endpoint_of(server, api_key_env)
+    pieces: list[str] = []
     try:
-        async with (
-            asyncio.timeout(_seconds(deadline)),
-            asking.Client(endpoint.base_url, endpoint.headers) as client,
-        ):
-            name = model or endpoint.served_name or await asking.only_name(client, within_s=30.0)
-            text = await _asked(client, name, prompt, max_tokens, raw=raw, show=not output.json)
+        async with asyncio.timeout(_seconds(deadline)):
+            name = model or await serving.asked_name(endpoint)
+            async for piece in serving.answer(endpoint, name, prompt, max_tokens=max_tokens, raw=raw):
+                pieces.append(piece)
+                _show(output, piece)
     except TimeoutError:
         raise ServerSilent(f"{endpoint.base_url} did not finish its answer within {deadline}") from None
-    except aiohttp.ClientError as error:
-        raise ServingError(
-            f"{endpoint.base_url} cannot be asked: {asking.unreachable(error)}", hint="is a server running there?"
-        ) from error
+    _show(output, "\n")
     if output.json:
-        output.result({"model": name, "answer": text})
+        output.result({"model": name, "answer": "".join(pieces)})
+
+
+def _show(output: Output, piece: str) -> None:
+    if not output.json:
+        print(piece, end="", flush=True)
 
 
 async def _reap(backend: ProcessBackend, output: Output) -> None:
     for name in await backend.reap():
         output.say(f"{name} was left by a run that was killed; it is removed")
-
-
-def _request(
-    model: Servable,
-    engine: str | None,
-    settings: Sequence[str],
-    *,
-    served_name: str | None,
-    name: str | None,
-    host: str,
-) -> ServeRequest:
-    chosen = wiring.engine(engine or ENGINE_OF.get(model.format, model.format))
-    params = chosen.parse(_parameters(settings))
-    _check_rules(chosen, params, model)
-    return ServeRequest(
-        name=name or refs.model_name(model.name).replace("/", "-"),
-        model=str(servable.path_for(model, chosen.name)),
-        served_name=served_name or model.name,
-        engine=chosen,
-        params=params,
-        host=host,
-    )
-
-
-def _check_rules(engine: Engine, params: Mapping[str, Any], model: Servable) -> None:
-    broken = engine.violations(RuleInput(params=params, model=model.facts, hardware=host.facts()))
-    if broken:
-        problems = [f"{rule.message}" + (f" ({rule.hint})" if rule.hint else "") for rule in broken]
-        raise InvalidParameters(f"{engine.name} would not start with these parameters", problems=problems)
 
 
 def _parameters(settings: Sequence[str]) -> dict[str, object]:
@@ -257,60 +220,6 @@ def _tell_served(output: Output, name: str, served: flow.Served) -> None:
         f"stop: lading stop {name}",
     ]
     output.result(document, "\n".join(lines))
-
-
-async def _asked(client: asking.Client, name: str, prompt: str, max_tokens: int, *, raw: bool, show: bool) -> str:
-    """The answer, printed piece by piece where *show*."""
-    size = {"model": name, "max_tokens": max_tokens, "stream": True}
-    path, said = ("completions", {"prompt": prompt}) if raw else ("chat/completions", {"messages": _turn(prompt)})
-    pieces: list[str] = []
-    async for event in client.stream(f"/v1/{path}", {**size, **said}):
-        choice = (event.get("choices") or [{}])[0]
-        piece = asking.printable((choice.get("delta") or {}).get("content") or choice.get("text") or "")
-        pieces.append(piece)
-        if show:
-            print(piece, end="", flush=True)
-    if show:
-        print()
-    return "".join(pieces)
-
-
-def _turn(prompt: str) -> list[dict[str, str]]:
-    return [{"role": "user", "content": prompt}]
-
-
-async def endpoint_of(server: str, api_key_env: str | None) -> Endpoint:
-    """Where to ask *server*: a URL, or what `lading serve` called it; its served name is empty where it is to be found out.
-
-    Raises:
-        InvalidInput: No server is called so.
-    """
-    if "://" in server:
-        choice = BackendChoice(kind="endpoint", url=checked_url(server), api_key_env=api_key_env or API_KEY_VARIABLE)
-        return Endpoint(
-            base_url=checked_url(server), served_name="", headers=EndpointBackend(choice, home=Path()).headers()
-        )
-    backend = _process_backend()
-    found = backend.running(server)
-    if found is None:
-        raise InvalidInput(f"no server is called {server}", hint=_known(await backend.names()))
-    engine = wiring.engine(found.engine)
-    return Endpoint(
-        base_url=found.url,
-        served_name=found.served_name,
-        takes_token_ids=engine.takes_token_ids,
-        request_body=dict(engine.request_body()),
-    )
-
-
-def _process_backend() -> ProcessBackend:
-    backend = wiring.backend(BackendChoice(kind="process"))
-    assert isinstance(backend, ProcessBackend)
-    return backend
-
-
-def _known(names: Sequence[str]) -> str:
-    return f"running here: {', '.join(names)}" if names else "none runs here; `lading serve REF` starts one"
 
 
 def _seconds(text: str) -> float:
