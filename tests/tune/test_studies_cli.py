@@ -7,13 +7,14 @@ import pytest
 from tests.tune.conftest import STUDY as FAKE
 
 from lading import wiring
-from lading.cli import app, study_setup
+from lading.cli import app
 from lading.spec import documents
 from lading.spec.base import dump
 from lading.spec.study import Study
 from lading.store import runlock
 from lading.testing.fakes import Life
 from lading.tuning.trial import Completed, Ended, Failed, Infeasible, Proposed, Started
+from lading.wiring import studies as study_setup
 
 STUDY = """\
 # what we tune, and why

@@ -241,10 +241,11 @@ def test_a_teardown_that_fails_stops_the_study(bench):
 def test_what_a_killed_run_left_is_removed_before_anything_starts(bench):
     bench.run()
     setup = bench.setup()
-    left = [bench.leave(setup, setup.server_name(3, 1)), bench.leave(setup, "someone-elses")]
+    left = [bench.leave(setup, setup.server_name(3, 9)), bench.leave(setup, "someone-elses")]
     bench.study = study_of(search={"trials": 10, "confirm": 1})
     bench.run()
-    assert left[0] in bench.backend.removed
+    assert left[0] not in bench.backend.running
+    assert bench.backend.removed[4] == left[0]
     assert left[1] in bench.backend.running
 
 
