@@ -18,7 +18,7 @@ from lading.measure.records import Level
 from lading.measure.summary import Summary
 from lading.spec.ref import Reference
 from lading.spec.workload import Workload
-from lading.tuning.observe import Observation as Observation
+from lading.tuning.observe import Observation
 from lading.tuning.trial import Fact, Params
 from lading.weights.layout import Leftover
 from lading.weights.listing import Entry, Listing

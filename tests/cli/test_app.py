@@ -32,7 +32,10 @@ def test_every_command_has_help(command, lading):
     [
         (["studis"], "error: 'studis' is not a command\nhint: did you mean `lading studies`?\n"),
         (["xyzzy"], "error: 'xyzzy' is not a command\nhint: `lading --help` lists the commands\n"),
-        (["completion", "bash", "--foo"], "error: Unknown option: --foo\nhint: `lading completion --help` says what it takes\n"),
+        (
+            ["completion", "bash", "--foo"],
+            "error: Unknown option: --foo\nhint: `lading completion --help` says what it takes\n",
+        ),
         (["completion"], None),
     ],
 )

@@ -7,9 +7,9 @@ import pytest
 from tests.testbed import golden
 
 from lading import wiring
-from lading.cli.study_setup import run_directory
 from lading.spec.base import dump
 from lading.testing import histories
+from lading.wiring import runs
 
 
 @pytest.fixture(scope="module")
@@ -29,7 +29,7 @@ def studied(lading_home, facts_and_records):
     store.append(run.id, facts)
     store.end(run.id, "2026-11-20T10:40:00+00:00")
     store.close()
-    shutil.copytree(records, run_directory(run.id))
+    shutil.copytree(records, runs.directory(run.id))
     return run
 
 
@@ -76,10 +76,10 @@ def test_bad_input_is_a_sentence_and_leaves_nothing(lading, studied, tmp_path, c
 
 
 def test_changed_records_are_refused(lading, studied, tmp_path):
-    path = run_directory(studied.id) / "trial-7/attempt-1/c8.jsonl"
+    path = runs.directory(studied.id) / "trial-7/attempt-1/c8.jsonl"
     path.write_text("".join(path.read_text().splitlines(keepends=True)[:-5]))
     done = lading("report", "tiny-chat")
-    golden.check("report", "changed-records", golden.said(done).replace(str(run_directory(studied.id)), "RUN"))
+    golden.check("report", "changed-records", golden.said(done).replace(str(runs.directory(studied.id)), "RUN"))
     assert not list(tmp_path.iterdir())
 
 

@@ -12,7 +12,9 @@ def check(area: str, case: str, text: str) -> None:
     if os.environ.get("LADING_GOLDEN") == "write":
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text, encoding="utf-8")
-    expected = path.read_text(encoding="utf-8") if path.exists() else f"(no {path.name} yet: LADING_GOLDEN=write makes it)"
+    expected = (
+        path.read_text(encoding="utf-8") if path.exists() else f"(no {path.name} yet: LADING_GOLDEN=write makes it)"
+    )
     assert text == expected
 
 

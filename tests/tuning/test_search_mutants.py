@@ -5,9 +5,9 @@ import itertools
 import pytest
 from _pytest.outcomes import Failed
 
-from lading.ports import Observation
 from lading.testing.search import LearningSearchContract, SearchContract
 from lading.tuning.grid import GridSearch
+from lading.tuning.observe import Observation
 from lading.tuning.random import RandomSearch
 from lading.tuning.tpe import TpeSearch
 

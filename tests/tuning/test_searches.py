@@ -10,11 +10,12 @@ import warnings
 import pytest
 
 from lading.errors import InvalidInput, MissingExtra
-from lading.ports import Observation, Search
+from lading.ports import Search
 from lading.testing import toy_engine
 from lading.tuning import search as searches
 from lading.tuning import tpe
 from lading.tuning.grid import GridSearch
+from lading.tuning.observe import Observation
 from lading.tuning.random import RandomSearch
 from lading.tuning.tpe import TpeSearch
 

@@ -72,7 +72,7 @@ def _running_loop() -> asyncio.AbstractEventLoop:
 
 def _forget() -> None:
     """In a forked child the thread is gone: the next call makes a new one."""
-    global _loop, _lock  # noqa: PLW0603
+    global _loop, _lock
     _loop, _lock = None, threading.Lock()
 
 

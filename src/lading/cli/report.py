@@ -3,19 +3,13 @@
 import re
 from pathlib import Path
 
-import lading
 from lading import wiring
 from lading.cli.output import Common, Output
-from lading.cli.study_setup import run_directory
-from lading.cli.tune import run_named
 from lading.errors import InvalidInput
 from lading.events import Event, Notice
 from lading.flows import report as flow
-from lading.flows.report import Material, Placement
-from lading.flows.study import utc_now
-from lading.ports import Store, StudyRun
-from lading.spec.study import Study
-from lading.tuning import trial as trials
+from lading.flows.report import Placement
+from lading.wiring import runs
 
 _LABEL = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
 _CLAIM = re.compile(r"[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?")
@@ -53,9 +47,9 @@ def report(
     """
     output = Output(common)
     placement = _placement(claim=claim, namespace=namespace, gpus=gpus, cpus=cpus, memory=memory)
-    store, found = run_named(wiring.existing_store(), name, run)
+    store, found = runs.named(wiring.existing_store(), name, run)
     folder = out or Path(f"{name}-report")
-    written = flow.write(material(store, found, placement), folder, emit=lambda event: _tell(output, event))
+    written = flow.write(runs.material(store, found, placement), folder, emit=lambda event: _tell(output, event))
     lines = [written.report.result.verdict, *map(str, written.files)]
     document = {
         "run": found.id,
@@ -66,21 +60,6 @@ def report(
     output.result(document, "\n".join(lines))
     if written.report.result.winner is None:
         output.say("no manifests: no trial has a score, so there is nothing to run")
-
-
-def material(store: Store, run: StudyRun, placement: Placement) -> Material:
-    """What the report of *run* is made from, as the store has it now."""
-    study = Study.model_validate(run.spec)
-    return Material(
-        run=run,
-        study=study,
-        history=trials.fold(store.facts(run.id)),
-        directory=run_directory(run.id),
-        engine=wiring.engine(study.engine.name),
-        version=lading.__version__,
-        written_at=utc_now(),
-        placement=placement,
-    )
 
 
 def _tell(output: Output, event: Event) -> None:

@@ -14,8 +14,6 @@ from ruamel.yaml.error import YAMLError
 from lading import wiring
 from lading.backends import asking, record
 from lading.cli.output import Common, Output
-from lading.cli.study_setup import run_directory
-from lading.cli.tune import run_named
 from lading.errors import InvalidInput, StudyError
 from lading.ports import Store, StudyRun
 from lading.spec import documents, units
@@ -26,6 +24,7 @@ from lading.tuning import contest, verdict
 from lading.tuning import result as results
 from lading.tuning import trial as trials
 from lading.tuning.trial import Failed, Infeasible, Trial
+from lading.wiring import runs
 
 POLL_S = 0.3
 
@@ -60,7 +59,7 @@ def show(name: str, *, run: int | None = None, common: Common | None = None) -> 
         run: Which of its runs; the newest by default.
     """
     output = Output(common)
-    store, found = run_named(wiring.existing_store(), name, run)
+    store, found = runs.named(wiring.existing_store(), name, run)
     study, history = _study(found), trials.fold(store.facts(found.id))
     answer = results.result(study, history)
     if output.json:
@@ -94,11 +93,11 @@ def logs(
         run: Which run of the study; the newest by default.
     """
     output = Output(common)
-    store, found = run_named(wiring.existing_store(), name, run)
+    store, found = runs.named(wiring.existing_store(), name, run)
     asked = _asked_trial(found, trials.fold(store.facts(found.id)), trial)
     number = attempt or asked.attempts
     live = record.log_file(wiring.home(), f"{found.id}.t{asked.number}.a{number}")
-    kept = run_directory(found.id) / f"trial-{asked.number}" / f"attempt-{number}" / "server.log"
+    kept = runs.directory(found.id) / f"trial-{asked.number}" / f"attempt-{number}" / "server.log"
     lines = _followed(live) if follow and live.exists() else _lines(live if live.exists() else kept)
     if lines is None:
         reason = getattr(asked.outcome, "reason", "")
@@ -120,7 +119,7 @@ def cancel(name: str, *, common: Common | None = None) -> None:
         name: The study.
     """
     output = Output(common)
-    store, found = run_named(wiring.existing_store(), name)
+    store, found = runs.named(wiring.existing_store(), name)
     if not runlock.is_held(wiring.home(), name):
         output.result({"run": found.id, "cancelled": False}, f"nobody works on {name}; nothing to stop")
         return
@@ -150,7 +149,7 @@ def copy(
         run: Which run of the study; the newest by default.
     """
     output = Output(common)
-    store, found = run_named(wiring.existing_store(), name, run)
+    store, found = runs.named(wiring.existing_store(), name, run)
     new = new or _free_name(store, name)
     path = out or Path(f"{new}.yaml")
     text = changed(found.document, {"name": new, **_settings(set_)})

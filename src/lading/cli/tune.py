@@ -8,23 +8,23 @@ from cyclopts import Parameter
 
 from lading import wiring
 from lading.backends.process import ProcessBackend
-from lading.cli import study_setup
 from lading.cli.interrupt import stoppable
 from lading.cli.output import Common, Output
-from lading.cli.study_setup import Prepared
 from lading.cli.tune_view import TuneView, in_words
-from lading.errors import LadingError, StudyError
+from lading.errors import LadingError
 from lading.events import Event, Notice, StudyPlanned, TrialEnded
 from lading.flows import study as studies
 from lading.flows import tune as flow
 from lading.flows.study import Opening
 from lading.load import loops
-from lading.ports import Store, StudyRun
 from lading.spec import units
 from lading.spec.base import dump
 from lading.store import runlock
 from lading.tuning import trial as trials
 from lading.tuning.result import StudyResult
+from lading.wiring import runs
+from lading.wiring import studies as setups
+from lading.wiring.studies import Prepared
 
 KEPT = "what was measured is kept"
 #: More of others' load than this, in cores, is worth a word: it makes intervals wide.
@@ -47,7 +47,7 @@ def tune(
         study: The study, a YAML file.
         dry_run: Check it, show the plan and the command line of the defaults, and stop.
     """
-    prepared = study_setup.prepare(study)
+    prepared = setups.prepare(study)
     view = TuneView(prepared.study)
     output = Output(common, live=view)
     if dry_run:
@@ -78,7 +78,7 @@ def _show_plan(output: Output, prepared: Prepared) -> None:
     latest = store.latest(prepared.study.name) if store else None
     found = studies.opening(latest, prepared.study, prepared.environment())
     history = trials.fold(store.facts(latest.id)) if store and latest and found.resumes else ()
-    past = study_setup.past(store, prepared.study) if store else None
+    past = setups.past(store, prepared.study) if store else None
     plan = flow.planned(
         prepared.study,
         found.run_number,
@@ -127,14 +127,13 @@ def _tell(output: Output, prepared: Prepared, event: Event) -> None:
 
 def _write_report(output: Output, name: str) -> tuple[Path, ...]:
     """The report and the manifests of the newest run, written beside its records; none where they cannot be."""
-    from lading.cli import report
     from lading.flows import report as flow_of_report
 
-    store, run = run_named(wiring.existing_store(), name)
-    folder = study_setup.run_directory(run.id) / "report"
+    store, run = runs.named(wiring.existing_store(), name)
+    folder = runs.directory(run.id) / "report"
     try:
         return flow_of_report.write(
-            report.material(store, run, flow_of_report.Placement()), folder, emit=output.event
+            runs.material(store, run, flow_of_report.Placement()), folder, emit=output.event
         ).files
     except LadingError as error:  # the study has its answer all the same
         output.say(f"no report: {error.message}")
@@ -156,19 +155,3 @@ def _show_answer(output: Output, answer: StudyResult, files: Sequence[Path]) -> 
         ]
     output.result(answer, "\n".join(lines))
     output.next(f"lading report {answer.name}")
-
-
-def run_named(store: Store | None, name: str, number: int | None = None) -> tuple[Store, StudyRun]:
-    """The store, and the newest run of study *name* or its run *number*.
-
-    Raises:
-        StudyError: There is none; the hint names those there are.
-    """
-    run = store.latest(name, number) if store else None
-    if store is None or run is None:
-        known = sorted({run.name for run in store.runs()}) if store else []
-        word = f"run {number} of study {name}" if number is not None else f"study called {name}"
-        raise StudyError(
-            f"there is no {word}", hint=f"known: {', '.join(known)}" if known else "`lading tune STUDY.yaml` makes one"
-        )
-    return store, run

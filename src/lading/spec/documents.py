@@ -28,13 +28,21 @@ def load(path: Path, kind: type[Document]) -> Document:
     Raises:
         InvalidDocument: It cannot be read, is not YAML, or does not fit *kind*; all problems are listed at once.
     """
+    return parse(read(path), kind, name=str(path))
+
+
+def read(path: Path) -> str:
+    """The text of the file at *path*.
+
+    Raises:
+        InvalidDocument: It cannot be read.
+    """
     try:
-        text = path.read_text(encoding="utf-8")
+        return path.read_text(encoding="utf-8")
     except FileNotFoundError:
         raise InvalidDocument(f"{path} does not exist") from None
     except (OSError, UnicodeDecodeError) as error:
         raise InvalidDocument(f"{path} cannot be read: {error}") from error
-    return parse(text, kind, name=str(path))
 
 
 def parse(text: str, kind: type[Document], *, name: str = "<text>") -> Document:

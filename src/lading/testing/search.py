@@ -16,8 +16,9 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
-from lading.ports import Observation, Search
+from lading.ports import Search
 from lading.testing import toy_engine
+from lading.tuning.observe import Observation
 from lading.tuning.random import generator
 from lading.tuning.space import Space, key_of
 from lading.tuning.trial import Params

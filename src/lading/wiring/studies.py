@@ -30,6 +30,7 @@ from lading.tuning.feasible import Facts
 from lading.tuning.space import Space
 from lading.volume import servable
 from lading.volume.servable import Servable
+from lading.wiring import runs
 
 Problem = tuple[Location, str]
 Result = TypeVar("Result")
@@ -39,7 +40,8 @@ Result = TypeVar("Result")
 class Prepared:
     """A study that can be run here, and how."""
 
-    path: Path
+    name: str
+    """Of the document, for messages: its file."""
     text: str
     study: Study
     model: Servable
@@ -90,7 +92,7 @@ class Prepared:
             store=store,
             search=self.search,
             estimate=past(store, self.study) or self.guess(),
-            directory=run_directory(run.id),
+            directory=runs.directory(run.id),
             lease=lease,
             space_size=self.space.size,
             check=lambda params: feasible.check(self.engine, params, self.facts),
@@ -104,11 +106,6 @@ def unmanaged_version(path: Path) -> str:
     stats = [file.stat() for file in files]
     size_bytes, newest_ns = sum(stat.st_size for stat in stats), max((stat.st_mtime_ns for stat in stats), default=0)
     return f"unmanaged, {size_bytes} bytes, written {newest_ns}"
-
-
-def run_directory(run_id: str) -> Path:
-    """The folder of a run: raw records and server logs."""
-    return wiring.home() / "studies" / run_id
 
 
 def past(store: Store, study: Study) -> Estimate | None:
@@ -129,8 +126,12 @@ def prepare(path: Path) -> Prepared:
         InvalidDocument: Problems of the document, all at once, each with its line.
         MissingProgram, MissingExtra: This machine cannot run the engine, or the search.
     """
-    study = documents.load(path, Study)
-    text = path.read_text(encoding="utf-8")
+    return prepare_text(documents.read(path), name=str(path))
+
+
+def prepare_text(text: str, *, name: str) -> Prepared:
+    """As `prepare`, for a document that is in no file; *name* stands for it in messages."""
+    study = documents.parse(text, Study, name=name)
     problems = list(_lone_problems(study))
     engine = _try(problems, ("engine", "name"), lambda: wiring.engine(study.engine.name))
     backend = _try(problems, ("backend", "kind"), lambda: wiring.backend(study.backend))
@@ -138,11 +139,11 @@ def prepare(path: Path) -> Prepared:
     if engine is not None:
         problems += [(problem.location, problem.message) for problem in space.problems(study, engine)]
     if problems or engine is None or backend is None or model is None:
-        raise _refused(path, text, problems)
-    return _joined(path, text, study, engine=engine, backend=backend, model=model)
+        raise _refused(name, text, problems)
+    return _joined(name, text, study, engine=engine, backend=backend, model=model)
 
 
-def _joined(path: Path, text: str, study: Study, *, engine: Engine, backend: Backend, model: Servable) -> Prepared:
+def _joined(name: str, text: str, study: Study, *, engine: Engine, backend: Backend, model: Servable) -> Prepared:
     """What can only be checked with all parts at hand."""
     problems: list[Problem] = []
     found = space.of(study, engine)
@@ -157,16 +158,16 @@ def _joined(path: Path, text: str, study: Study, *, engine: Engine, backend: Bac
     )
     _try(problems, ("space",), lambda: feasible.require_feasible(found, facts))
     if problems or model_path is None or search is None:
-        raise _refused(path, text, problems)
+        raise _refused(name, text, problems)
     request = ServeRequest(
         name="study", model=model_path, served_name=study.model.served_name or model.name, engine=engine,
         params=found.fixed, port=study.backend.port,
     )  # fmt: skip
     plan = _try(problems, ("engine", "parameters"), lambda: _plan(backend, request, found, facts))
     if plan is None:
-        raise _refused(path, text, problems)
+        raise _refused(name, text, problems)
     return Prepared(
-        path=path, text=text, study=study, model=model, model_path=model_path, engine=engine, backend=backend,
+        name=name, text=text, study=study, model=model, model_path=model_path, engine=engine, backend=backend,
         space=found, search=search, facts=facts, program=plan.program, argv=plan.argv,
     )  # fmt: skip
 
@@ -234,8 +235,8 @@ def _sentence(error: LadingError) -> str:
     return f"{error.message} ({error.hint})" if error.hint else error.message
 
 
-def _refused(path: Path, text: str, problems: list[Problem]) -> InvalidDocument:
-    return documents.refusal(text, Study, problems, name=str(path))
+def _refused(name: str, text: str, problems: list[Problem]) -> InvalidDocument:
+    return documents.refusal(text, Study, problems, name=name)
 
 
 def _mean_lengths(scenario: str) -> tuple[float, float]:
