@@ -5,7 +5,7 @@
 `lading.testing`, which says in tests what the docstrings say here in words.
 """
 
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from io import BufferedReader
@@ -442,6 +442,3 @@ class Runner(Protocol):
 
     def run(self, command: Mapping[str, object]) -> AsyncIterator[Event]:
         """Its events, until it ended."""
-
-
-Clock = Callable[[], float]

@@ -6,7 +6,6 @@ numbers again from the raw records.
 
 from collections.abc import Sequence
 from contextlib import aclosing
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal
 
@@ -19,6 +18,7 @@ from lading.measure.records import Level
 from lading.measure.summary import Summary, summarize
 from lading.ports import Endpoint, LevelDone, LevelLost, LoadGenerator
 from lading.spec.base import Stored, dump
+from lading.spec.clock import utc_now
 from lading.spec.workload import Workload
 
 RESULT_FILE = "summary.json"
@@ -75,7 +75,7 @@ async def bench(
     lengths.parse(workload.scenario)
     if (directory / RESULT_FILE).exists():
         raise InvalidInput(f"{directory} holds a result already", hint="name another folder with --out")
-    started_at = datetime.now(UTC).isoformat(timespec="milliseconds")
+    started_at = utc_now()
     emit(Notice(message=f"warming up {endpoint.served_name} at {endpoint.base_url}"))
     warmup_requests = await load.warm_up(endpoint, workload, emit=emit)
     result = BenchResult(

@@ -13,7 +13,6 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
 from fnmatch import fnmatchcase
 from typing import TypeVar
 
@@ -23,6 +22,7 @@ from lading.errors import Cancelled, InvalidInput, NotPublished, SourceTransient
 from lading.events import Emit, Event, Published, PullPlanned, Unchanged, ignore
 from lading.ports import Source, Staging, Volume
 from lading.spec import ref as refs
+from lading.spec.clock import utc_now
 from lading.spec.ref import Reference
 from lading.weights import formats, layout, listing
 from lading.weights import plan as planning
@@ -241,7 +241,7 @@ def _bring(
             source=SourceEntry(ref=reference, revision=revision),
             format=formats.check(sizes, staging.read, expect=order.expect).kind,
             files=files,
-            published_at=datetime.now(UTC).isoformat(timespec="seconds"),
+            published_at=utc_now(),
             published_by=_who(),
         )
         if cancel.is_set():

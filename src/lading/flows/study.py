@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from pathlib import Path
 
 from lading.engines.base import Engine
@@ -11,15 +10,11 @@ from lading.ports import Backend, LoadGenerator, Search, Store, StudyRun
 from lading.spec import changes
 from lading.spec.base import dump
 from lading.spec.changes import Change
+from lading.spec.clock import utc_now as utc_now  # noqa: PLC0414 - wiring.runs reads it from here
 from lading.spec.study import Study
 from lading.tuning import trial as trials
 from lading.tuning.estimate import Estimate
 from lading.tuning.trial import Fact, Infeasible, Params, Trial
-
-
-def utc_now() -> str:
-    """Now, UTC, ISO 8601."""
-    return datetime.now(UTC).isoformat(timespec="milliseconds")
 
 
 def refuse_none(params: Params) -> Infeasible | None:

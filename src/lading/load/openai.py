@@ -9,7 +9,6 @@ import gc
 from collections import Counter
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
-from datetime import UTC, datetime
 from pathlib import Path
 from time import monotonic
 
@@ -24,6 +23,7 @@ from lading.measure.prompts import Form
 from lading.measure.records import Level
 from lading.measure.summary import summarize
 from lading.ports import Endpoint, LevelDone, LevelLost
+from lading.spec.clock import utc_now
 from lading.spec.workload import Workload
 
 #: Warm-up ends with the first window that is at most this much faster than the one before.
@@ -92,7 +92,7 @@ class OpenAILoad:
                 duration_s=workload.duration,
                 max_error_share=workload.max_error_share,
             )
-            started_at = datetime.now(UTC).isoformat(timespec="milliseconds")
+            started_at = utc_now()
             seen = await self._driven(drive, level, emit)
         header, told = await asyncio.to_thread(fold.folded, drive, level, workload, seen=seen, started_at=started_at)
         path = directory / f"{level.kind}-{level.value:.15g}.jsonl"

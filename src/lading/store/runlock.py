@@ -6,10 +6,10 @@ import os
 import socket
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from datetime import UTC, datetime
 from pathlib import Path
 
 from lading.errors import StudyError
+from lading.spec.clock import utc_now
 
 
 @contextmanager
@@ -56,8 +56,7 @@ def _held(study: str, holder: Mapping[str, object]) -> StudyError:
 
 
 def _me() -> dict[str, object]:
-    since = datetime.now(UTC).isoformat(timespec="seconds")
-    return {"pid": os.getpid(), "host": socket.gethostname(), "since": since}
+    return {"pid": os.getpid(), "host": socket.gethostname(), "since": utc_now()}
 
 
 def _read(path: Path) -> Mapping[str, object]:

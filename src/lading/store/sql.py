@@ -8,7 +8,6 @@ import json
 import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +18,7 @@ from sqlalchemy.pool import NullPool
 
 from lading.errors import StudyError
 from lading.ports import StudyRun
+from lading.spec.clock import utc_now
 from lading.store import facts as documents
 from lading.store import filesystem, schema
 from lading.store.tables import FACTS, NOTES, RUNS
@@ -76,7 +76,7 @@ class SqlStore:
                 "id": run_id,
                 "name": name,
                 "run": run,
-                "created_at": _now(),
+                "created_at": utc_now(),
                 "environment": json.dumps(environment),
             }
             connection.execute(insert(RUNS).values(values))
@@ -246,7 +246,7 @@ def _note(
     document: str | None = None,
     spec: str | None = None,
 ) -> None:
-    values = {"run_id": run_id, "kind": kind, "at": at or _now(), "document": document, "spec": spec}
+    values = {"run_id": run_id, "kind": kind, "at": at or utc_now(), "document": document, "spec": spec}
     connection.execute(insert(NOTES).values(values))
 
 
@@ -270,7 +270,3 @@ def _told(path: str | None, cause: object) -> StudyError | None:
             f"the store {path} is damaged: {cause}", hint="restore it from a backup, or move it away and start anew"
         )
     return None
-
-
-def _now() -> str:
-    return datetime.now(UTC).isoformat(timespec="milliseconds")

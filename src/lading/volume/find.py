@@ -11,8 +11,9 @@ from pydantic import ValidationError
 import lading
 from lading.errors import VolumeError, VolumeTooNew
 from lading.spec import ref as refs
+from lading.spec.clock import utc_now
 from lading.spec.ref import LocalRef
-from lading.volume import faults, history
+from lading.volume import faults
 from lading.volume import fs as files
 from lading.volume.fs import Fs
 from lading.volume.local import LocalVolume, make_skeleton
@@ -80,7 +81,7 @@ def create_volume(path: Path, *, fs: Fs | None = None, me: Process | None = None
     if (root / layout.VOLUME).is_file():
         return open_volume(root, fs=fs, me=me)
     document = VolumeDocument(
-        layout=layout.LAYOUT, id=uuid.uuid4().hex, created_at=history.now(), created_by=f"lading {lading.__version__}"
+        layout=layout.LAYOUT, id=uuid.uuid4().hex, created_at=utc_now(), created_by=f"lading {lading.__version__}"
     )
     with faults.translated(root, "make a volume"):
         files.make_directories(fs, root, mode=None)
