@@ -10,6 +10,8 @@ import threading
 from collections.abc import Coroutine
 from typing import Any, Generic, TypeVar
 
+from lading.load import loops
+
 Result = TypeVar("Result")
 
 _lock = threading.Lock()
@@ -65,7 +67,7 @@ def _running_loop() -> asyncio.AbstractEventLoop:
     global _loop  # noqa: PLW0603 - one per process is the point
     with _lock:
         if _loop is None:
-            _loop = asyncio.new_event_loop()
+            _loop = loops.fastest()()
             threading.Thread(target=_loop.run_forever, name=_THREAD, daemon=True).start()
         return _loop
 

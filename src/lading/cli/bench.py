@@ -1,18 +1,16 @@
 """`lading bench`."""
 
 import os
-import re
 import secrets
 from collections.abc import Callable
-from datetime import datetime
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
-from urllib.parse import urlsplit
 
 from cyclopts import Parameter
 from pydantic import ValidationError
 
 from lading import wiring
+from lading.answers.serving import BenchPlan
 from lading.cli import bench_view
 from lading.cli.bench_view import BenchView
 from lading.cli.interrupt import stoppable
@@ -25,7 +23,6 @@ from lading.measure import lengths
 from lading.measure.summary import MIN_BEYOND, NotResolved, Summary
 from lading.ports import Endpoint
 from lading.spec import documents, units
-from lading.spec.base import dump
 from lading.spec.workload import Workload
 from lading.wiring import serving
 
@@ -104,9 +101,9 @@ def bench(
         timeout=timeout,
     )
     if dry_run:
-        Output(common).result({"server": server, "model": model, "workload": dump(wanted)})
+        Output(common).result(BenchPlan(server=server, model=model, workload=wanted))
         return 0
-    folder = out or _default_folder(server)
+    folder = out or serving.result_folder(server)
     return loops.run(_bench(server, wanted, folder, model=model, api_key_env=api_key_env, common=common))
 
 
@@ -224,8 +221,3 @@ def _numbers(option: str, text: str, kind: Callable[[str], Number], what: str) -
 def _check_key(api_key_env: str | None) -> None:
     if api_key_env is not None and not os.environ.get(api_key_env, "").strip():
         raise InvalidInput(f"the environment variable {api_key_env} is not set", hint=f"export {api_key_env}=…")
-
-
-def _default_folder(server: str) -> Path:
-    where = urlsplit(server).netloc.rpartition("@")[2] or server
-    return Path(f"bench-{re.sub('[^A-Za-z0-9.]+', '-', where)}-{datetime.now().astimezone():%Y%m%d-%H%M%S}")

@@ -7,18 +7,17 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from lading import wiring
+from lading.answers.studies import Defaults, TunePlan
 from lading.backends.process import ProcessBackend
 from lading.cli.interrupt import stoppable
 from lading.cli.output import Common, Output
 from lading.cli.tune_view import TuneView, in_words
 from lading.errors import LadingError
 from lading.events import Event, Notice, StudyPlanned, TrialEnded
-from lading.flows import study as studies
 from lading.flows import tune as flow
 from lading.flows.study import Opening
 from lading.load import loops
 from lading.spec import units
-from lading.spec.base import dump
 from lading.store import runlock
 from lading.tuning import trial as trials
 from lading.tuning.result import StudyResult
@@ -62,10 +61,9 @@ async def _tune(prepared: Prepared, output: Output, view: TuneView) -> StudyResu
     name = prepared.study.name
     store = wiring.store()
     with runlock.only_one(wiring.home(), name), wiring.lease() as lease, view.shown(output.watched):
-        environment = prepared.environment()
-        found = studies.opening(store.latest(name), prepared.study, environment)
+        found = setups.opening(prepared, store)
         _tell_differences(output, found)
-        run = studies.open_run(store, found, prepared.study, document=prepared.text, environment=environment)
+        run = setups.open_run(store, found, prepared)
         setup = prepared.setup(store, run, lease=lease.id, emit=lambda event: _tell(output, prepared, event))
         backend = prepared.backend
         leaving = backend.kill_started if isinstance(backend, ProcessBackend) else lambda: None
@@ -75,9 +73,8 @@ async def _tune(prepared: Prepared, output: Output, view: TuneView) -> StudyResu
 def _show_plan(output: Output, prepared: Prepared) -> None:
     """What the run would do, from the store as it is; a store that is not there is not made."""
     store = wiring.existing_store()
-    latest = store.latest(prepared.study.name) if store else None
-    found = studies.opening(latest, prepared.study, prepared.environment())
-    history = trials.fold(store.facts(latest.id)) if store and latest and found.resumes else ()
+    found = setups.opening(prepared, store)
+    history = trials.fold(store.facts(found.latest.id)) if store and found.latest and found.resumes else ()
     past = setups.past(store, prepared.study) if store else None
     plan = flow.planned(
         prepared.study,
@@ -87,11 +84,8 @@ def _show_plan(output: Output, prepared: Prepared) -> None:
         before=past or prepared.guess(),
     )
     _tell_differences(output, found)
-    document = {
-        "plan": dump(plan),
-        "defaults": {"params": dict(prepared.space.fixed), "program": prepared.program, "argv": list(prepared.argv)},
-        "differences": [str(difference) for difference in found.differences],
-    }
+    defaults = Defaults(params=dict(prepared.space.fixed), program=prepared.program, argv=prepared.argv)
+    document = TunePlan(plan=plan, defaults=defaults, differences=tuple(map(str, found.differences)))
     argv = " ".join(prepared.argv)
     output.result(document, f"{in_words(plan)}\ndefaults: {argv}\nnothing was started (--dry-run)")
 

@@ -1,10 +1,13 @@
 """From what a user names to what is served, where to ask it, and its answer."""
 
+import re
 from collections.abc import AsyncIterator, Mapping
 from contextlib import aclosing, asynccontextmanager
 from dataclasses import replace
+from datetime import datetime
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import aiohttp
 
@@ -83,6 +86,12 @@ async def endpoint_of(server: str, api_key_env: str | None = None) -> Endpoint:
         takes_token_ids=engine.takes_token_ids,
         request_body=dict(engine.request_body()),
     )
+
+
+def result_folder(server: str) -> Path:
+    """Where a measurement of *server* (a URL or a name) goes when no folder is given: a new one below the current."""
+    where = urlsplit(server).netloc.rpartition("@")[2] or server
+    return Path(f"bench-{re.sub('[^A-Za-z0-9.]+', '-', where)}-{datetime.now().astimezone():%Y%m%d-%H%M%S}")
 
 
 def known(names: tuple[str, ...]) -> str:

@@ -13,7 +13,7 @@ from lading.engines.base import Engine
 from lading.errors import InvalidDocument, InvalidInput, LadingError, Missing
 from lading.events import Emit
 from lading.flows import study as studies
-from lading.flows.study import Setup
+from lading.flows.study import Opening, Setup
 from lading.hardware import environment, host
 from lading.measure import lengths
 from lading.measure.summary import PERCENTILES
@@ -117,6 +117,17 @@ def past(store: Store, study: Study) -> Estimate | None:
             if found is not None:
                 return found
     return None
+
+
+def opening(prepared: Prepared, store: Store | None) -> Opening:
+    """Which run the document goes on with; creates nothing."""
+    latest = store.latest(prepared.study.name) if store else None
+    return studies.opening(latest, prepared.study, prepared.environment())
+
+
+def open_run(store: Store, found: Opening, prepared: Prepared) -> StudyRun:
+    """The run that *found* says: the newest one, with the new budget if that changed, or a new one."""
+    return studies.open_run(store, found, prepared.study, document=prepared.text, environment=prepared.environment())
 
 
 def prepare(path: Path) -> Prepared:
