@@ -88,13 +88,18 @@ class VerifyProgress(Stored):
     rate_bytes_per_s: float
 
 
+Problem = Literal["missing", "size", "sha256", "unreadable", "extra"]
+
+
 class FileBad(Stored):
     """A file is not what the manifest says."""
 
     event: Literal["file_bad"] = "file_bad"
     path: str
-    problem: Literal["missing", "size", "sha256", "unreadable", "extra"]
+    problem: Problem
     detail: str = ""
+    model: str | None = None
+    version: str | None = None
 
 
 class Verified(Stored):

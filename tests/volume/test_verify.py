@@ -47,6 +47,7 @@ async def test_each_damage_is_named(volume, manifest, path, damage, problem):
     with pytest.raises(VerificationFailed) as failed:
         await flow.verify(volume, manifest, emit=told.append)
     bad = {event.path: event.problem for event in told if isinstance(event, FileBad)}
+    assert {(event.model, event.version) for event in told if isinstance(event, FileBad)} == {("tiny", "v1")}
     assert bad.pop(path) == problem
     assert set(bad.values()) <= {"extra"}
     assert f"{path} ({problem})" in failed.value.message

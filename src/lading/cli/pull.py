@@ -89,7 +89,7 @@ def _tell_plan(output: Output, order: flow.Order, place: Path) -> None:
     size = units.show_bytes(todo.fetch_bytes)
     output.result(
         flow.planned(order, todo, str(place)),
-        f"would pull {_files(len(todo.fetch))}, {size}, from {order.listing.ref} to {name}",
+        f"would pull {units.show_count(len(todo.fetch), 'file')}, {size}, from {order.listing.ref} to {name}",
     )
     if not output.json:
         rows = [(entry.path, _size(entry.size_bytes)) for entry in todo.fetch]
@@ -107,14 +107,10 @@ def _tell(output: Output, done: Published | Unchanged, place: Path) -> None:
     rate = units.show_rate(done.size_bytes / done.seconds)
     output.result(
         done,
-        f"{name} is published: {_files(done.files)}, {units.show_bytes(done.size_bytes)} "
+        f"{name} is published: {units.show_count(done.files, 'file')}, {units.show_bytes(done.size_bytes)} "
         f"in {units.show_seconds(done.seconds)} ({rate})\n{done.path}",
     )
     output.next(f"lading serve {name}")
-
-
-def _files(count: int) -> str:
-    return "1 file" if count == 1 else f"{count:,} files"
 
 
 def _size(size_bytes: int | None) -> str:

@@ -32,7 +32,8 @@ async def verify(
     def tell(event: Event) -> None:
         output.event(event)
         if isinstance(event, FileBad):
-            output.say(f"  {event.path}: {event.problem}{f', {event.detail}' if event.detail else ''}")
+            detail = f", {event.detail}" if event.detail else ""
+            output.say(f"  {event.model}@{event.version}: {event.path}: {event.problem}{detail}")
 
     async def work() -> None:
         for manifest in listed:
@@ -58,7 +59,7 @@ def _tell_verified(output: Output, result: Verified) -> None:
     rate = f" ({units.show_rate(result.size_bytes / result.seconds)})" if result.size_bytes else ""
     output.result(
         result,
-        f"{result.model}@{result.version} is what its manifest says: {result.files} files, "
+        f"{result.model}@{result.version} is what its manifest says: {units.show_count(result.files, 'file')}, "
         f"{units.show_bytes(result.size_bytes)} in {units.show_seconds(result.seconds)}{rate}",
     )
 

@@ -11,7 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from io import BufferedReader
 
 from lading.errors import VerificationFailed
-from lading.events import Emit, FileBad, Verified, VerifyProgress, ignore
+from lading.events import Emit, FileBad, Problem, Verified, VerifyProgress, ignore
 from lading.ports import Volume
 from lading.weights.manifest import FileEntry, Manifest
 
@@ -30,8 +30,8 @@ async def verify(volume: Volume, manifest: Manifest, *, emit: Emit = ignore, thr
         VerificationFailed: Something differs; names the files.
     """
     began = time.monotonic()
-    bad = [*await _hash_all(volume, manifest, emit, threads or os.cpu_count() or 1)]
-    bad += [FileBad(path=path, problem="extra") for path in await asyncio.to_thread(volume.extra_files, manifest)]
+    bad = await _hash_all(volume, manifest, emit, threads or os.cpu_count() or 1)
+    bad += [_bad(manifest, path, "extra") for path in await asyncio.to_thread(volume.extra_files, manifest)]
     for event in bad:
         emit(event)
     result = Verified(
@@ -98,14 +98,18 @@ def _compare(volume: Volume, manifest: Manifest, file: FileEntry, tally: _Tally)
     try:
         size_bytes, sha256 = _hashed(volume, manifest, file, tally)
     except (FileNotFoundError, NotADirectoryError):
-        return FileBad(path=file.path, problem="missing")
+        return _bad(manifest, file.path, "missing")
     except OSError as error:
-        return FileBad(path=file.path, problem="unreadable", detail=error.strerror or str(error))
+        return _bad(manifest, file.path, "unreadable", error.strerror or str(error))
     if size_bytes != file.size_bytes:
-        return FileBad(path=file.path, problem="size", detail=f"{size_bytes:,} bytes, not {file.size_bytes:,}")
+        return _bad(manifest, file.path, "size", f"{size_bytes:,} bytes, not {file.size_bytes:,}")
     if sha256 != file.sha256:
-        return FileBad(path=file.path, problem="sha256", detail=f"{sha256}, not {file.sha256}")
+        return _bad(manifest, file.path, "sha256", f"{sha256}, not {file.sha256}")
     return None
+
+
+def _bad(manifest: Manifest, path: str, problem: Problem, detail: str = "") -> FileBad:
+    return FileBad(path=path, problem=problem, detail=detail, model=manifest.model, version=manifest.version)
 
 
 def _hashed(volume: Volume, manifest: Manifest, file: FileEntry, tally: _Tally) -> tuple[int, str]:

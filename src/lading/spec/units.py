@@ -1,7 +1,7 @@
 """Bytes and seconds as people write them, plain numbers inside.
 
 ``parse_bytes("80GiB") == 85_899_345_920``, ``parse_seconds("30m") == 1800.0``; `show_bytes`, `show_seconds`,
-`show_rate` and `show_number` go the other way, with three significant digits.
+`show_rate`, `show_count` and `show_number` go the other way, with three significant digits.
 """
 
 import math
@@ -85,6 +85,11 @@ def show_seconds(seconds: float) -> str:
 def show_rate(rate_bytes_per_s: float) -> str:
     """``"830 MB/s"``."""
     return f"{show_bytes(rate_bytes_per_s)}/s"
+
+
+def show_count(count: int, thing: str) -> str:
+    """``"1 file"``, ``"1,940 files"``."""
+    return f"{count:,} {thing}" if count == 1 else f"{count:,} {thing}s"
 
 
 def show_number(value: float) -> str:

@@ -1,9 +1,7 @@
 """An engine with one parameter of every kind, and studies over it: for what searches and spaces must do on any engine."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
-
-from hypothesis import strategies as st
+from typing import TYPE_CHECKING, Any
 
 from lading.engines.base import (
     Command,
@@ -25,6 +23,9 @@ from lading.spec.documents import nearest
 from lading.spec.study import Study
 from lading.tuning import space as spaces
 from lading.tuning.space import Space
+
+if TYPE_CHECKING:
+    from hypothesis.strategies import SearchStrategy
 
 
 class ToyEngine:
@@ -135,13 +136,15 @@ def space(dimensions: Mapping[str, Any], **fixed: object) -> Space:
     return spaces.of(study(dimensions, engine={"name": "toy", "parameters": fixed}), ToyEngine())
 
 
-def any_space(*, endless: bool = True, most_points: int | None = None) -> st.SearchStrategy[Space]:
+def any_space(*, endless: bool = True, most_points: int | None = None) -> "SearchStrategy[Space]":
     """Any valid space of up to seven dimensions of every kind, conditional ones among them.
 
     Args:
         endless: Continuous dimensions too.
         most_points: Of a finite space.
     """
+    from hypothesis import strategies as st  # for suites: the engine is used without
+
     flat = {
         "batch": st.sampled_from([{"choice": ["1K", 1024, 64, 256]}, {"int": [16, 512], "log": True}, {"int": [8, 64], "step": 7}]),
         "slots": st.integers(1, 40).flatmap(lambda low: st.builds(lambda more: {"int": [low, low + more]}, st.integers(0, 9))),
