@@ -10,6 +10,8 @@ from typing import Any
 
 from pydantic import TypeAdapter
 
+from lading.answers import schemas as own
+from lading.answers import serving, studies, weights
 from lading.engines.base import Parameter
 from lading.engines.documents import EngineDocument, RuleDocument
 from lading.events import Event
@@ -47,7 +49,8 @@ class Published:
         return TypeAdapter(self.kind)
 
 
-_DOCUMENTS = (
+#: Documents of their own: stored, written to files, or parts of those.
+_STORED = (
     Published(
         name="bench-result", kind=BenchResult, what="What `lading bench` measured: every level, and those it lost."
     ),
@@ -68,8 +71,31 @@ _DOCUMENTS = (
     Published(name="volume", kind=VolumeDocument, what="`.lading/volume.json`: what a volume is."),
 )
 
+#: What only a command says, with ``--format json``.
+_ANSWERS = (
+    Published(name="bench-plan", kind=serving.BenchPlan, what="What `lading bench --dry-run` would measure."),
+    Published(name="current-version", kind=weights.CurrentVersion, what="What `lading use` did."),
+    Published(name="listed-version", kind=weights.ListedVersion, what="One version, as `lading ls` lists it."),
+    Published(name="removed", kind=weights.Removed, what="One thing `lading rm` or `prune` removed, or would."),
+    Published(name="reply", kind=serving.Reply, what="What a server answered to `lading ask`."),
+    Published(name="report-written", kind=studies.ReportWritten, what="What `lading report` wrote."),
+    Published(name="schema-listed", kind=own.SchemaListed, what="One document, as `lading schema` lists it."),
+    Published(name="schemas-written", kind=own.SchemasWritten, what="What `lading schema --write` wrote."),
+    Published(name="serve-plan", kind=serving.ServePlan, what="What `lading serve --dry-run` would start."),
+    Published(name="served", kind=serving.Served, what="A server that `lading serve` started."),
+    Published(name="shown-version", kind=weights.ShownVersion, what="One version, as `lading show` shows it."),
+    Published(name="study-cancelled", kind=studies.StudyCancelled, what="What `lading studies cancel` came to."),
+    Published(name="study-copied", kind=studies.StudyCopied, what="The file `lading studies copy` wrote."),
+    Published(name="study-listed", kind=studies.StudyListed, what="One run, as `lading studies` lists it."),
+    Published(name="study-log-line", kind=studies.StudyLogLine, what="A line of `lading studies logs`."),
+    Published(name="study-shown", kind=studies.StudyShown, what="One run, as `lading studies show` shows it."),
+    Published(name="tune-plan", kind=studies.TunePlan, what="What `lading tune --dry-run` would do."),
+)
+
 #: Every published document by name, sorted.
-DOCUMENTS: dict[str, Published] = {document.name: document for document in _DOCUMENTS}
+DOCUMENTS: dict[str, Published] = {
+    document.name: document for document in sorted((*_STORED, *_ANSWERS), key=lambda document: document.name)
+}
 
 
 def schema(name: str) -> dict[str, Any]:

@@ -4,6 +4,7 @@ import re
 from pathlib import Path
 
 from lading import wiring
+from lading.answers.studies import ReportWritten
 from lading.cli.output import Common, Output
 from lading.errors import InvalidInput
 from lading.events import Event, Notice
@@ -50,15 +51,11 @@ def report(
     store, found = runs.named(wiring.existing_store(), name, run)
     folder = out or Path(f"{name}-report")
     written = flow.write(runs.material(store, found, placement), folder, emit=lambda event: _tell(output, event))
-    lines = [written.report.result.verdict, *map(str, written.files)]
-    document = {
-        "run": found.id,
-        "verdict": written.report.result.verdict,
-        "winner": written.report.result.winner.number if written.report.result.winner else None,
-        "files": [str(path) for path in written.files],
-    }
-    output.result(document, "\n".join(lines))
-    if written.report.result.winner is None:
+    answer, files = written.report.result, tuple(map(str, written.files))
+    winner = answer.winner.number if answer.winner else None
+    document = ReportWritten(run=found.id, verdict=answer.verdict, winner=winner, files=files)
+    output.result(document, "\n".join([answer.verdict, *files]))
+    if winner is None:
         output.say("no manifests: no trial has a score, so there is nothing to run")
 
 

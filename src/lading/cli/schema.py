@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 
 from lading import schemas
+from lading.answers.schemas import SchemaListed, SchemasWritten
 from lading.cli.output import Common, Output
 from lading.errors import InvalidInput
 from lading.spec.documents import nearest
@@ -21,7 +22,9 @@ def schema(name: str | None = None, *, write: Path | None = None, common: Common
     output = Output(common)
     if write is not None:
         _write(write)
-        output.result({"written": sorted(schemas.DOCUMENTS)}, f"{len(schemas.DOCUMENTS)} schemas are in {write}")
+        output.result(
+            SchemasWritten(written=tuple(schemas.DOCUMENTS)), f"{len(schemas.DOCUMENTS)} schemas are in {write}"
+        )
     elif name is None:
         _list(output)
     else:
@@ -46,7 +49,7 @@ def _known(name: str) -> None:
 def _list(output: Output) -> None:
     if output.json:
         for document in schemas.DOCUMENTS.values():
-            output.result({"name": document.name, "version": document.version, "what": document.what})
+            output.result(SchemaListed(name=document.name, version=document.version, what=document.what))
         return
     rows = [(document.name, str(document.version), document.what) for document in schemas.DOCUMENTS.values()]
     output.table(("NAME", "VERSION", "WHAT"), rows, right=("VERSION",))

@@ -11,6 +11,7 @@ from cyclopts import Parameter
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
+from lading.answers.serving import Reply, Served, ServePlan
 from lading.backends.process import ProcessBackend
 from lading.cli.interrupt import stoppable
 from lading.cli.output import Common, Output
@@ -108,8 +109,8 @@ async def stop(
     users = [name for name in running if not backend.belongs_to_a_run(name)]
     for name in users if all_ else dict.fromkeys(names):
         await flow.stop(backend, name, emit=output.event, within_s=within_s)
-        if not output.json:
-            output.result({"stopped": name}, f"{name} is stopped")
+        if not output.json:  # its event was the last line
+            print(f"{name} is stopped")
 
 
 async def ask(
@@ -147,7 +148,7 @@ async def ask(
         raise ServerSilent(f"{endpoint.base_url} did not finish its answer within {deadline}") from None
     _show(output, "\n")
     if output.json:
-        output.result({"model": name, "answer": "".join(pieces)})
+        output.result(Reply(model=name, answer="".join(pieces)))
 
 
 def _show(output: Output, piece: str) -> None:
@@ -187,17 +188,17 @@ def _environment(settings: Sequence[str]) -> dict[str, str]:
 def _tell_plan(output: Output, plan: Deployment) -> None:
     env = {key: "…" if any(word in key.upper() for word in _SECRET_WORDS) else value for key, value in plan.env.items()}
     words = [*(f"{key}={value}" for key, value in env.items()), *plan.argv]
-    document = {
-        "name": plan.name,
-        "engine": plan.engine.name,
-        "program": plan.program,
-        "argv": list(plan.argv),
-        "argv_sha256": plan.argv_sha256,
-        "env": env,
-        "model": plan.model,
-        "served_name": plan.served_name,
-        "params": dict(plan.params),
-    }
+    document = ServePlan(
+        name=plan.name,
+        engine=plan.engine.name,
+        program=plan.program,
+        argv=plan.argv,
+        argv_sha256=plan.argv_sha256,
+        env=env,
+        model=plan.model,
+        served_name=plan.served_name,
+        params=dict(plan.params),
+    )
     output.result(document, shlex.join(words).replace("'…'", "…"))
 
 
@@ -205,15 +206,15 @@ def _tell_served(output: Output, name: str, served: flow.Served) -> None:
     endpoint = served.ready.endpoint
     for difference in served.differences:
         output.say(f"note: {difference}")
-    document = {
-        "name": name,
-        "url": endpoint.base_url,
-        "served_name": endpoint.served_name,
-        "ready_s": round(served.ready.ready_s, 3),
-        "effective": dict(served.ready.effective),
-        "differences": list(served.differences),
-        "argv": list(served.ready.argv or ()),
-    }
+    document = Served(
+        name=name,
+        url=endpoint.base_url,
+        served_name=endpoint.served_name,
+        ready_s=round(served.ready.ready_s, 3),
+        effective=dict(served.ready.effective),
+        differences=served.differences,
+        argv=served.ready.argv or (),
+    )
     lines = [
         f"{endpoint.served_name} answers at {endpoint.base_url}/v1 after {units.show_seconds(served.ready.ready_s)}",
         f'ask:  lading ask {name} "Hello"',

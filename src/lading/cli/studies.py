@@ -4,7 +4,7 @@ import time
 from collections.abc import Iterator, Mapping
 from io import StringIO
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import cyclopts
 from cyclopts import Parameter
@@ -12,12 +12,12 @@ from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
 from lading import wiring
+from lading.answers import studies as answers
 from lading.backends import asking, record
 from lading.cli.output import Common, Output
 from lading.errors import InvalidInput, StudyError
 from lading.ports import Store, StudyRun
 from lading.spec import documents, units
-from lading.spec.base import dump
 from lading.spec.study import Study
 from lading.store import runlock
 from lading.tuning import contest, verdict
@@ -44,7 +44,7 @@ def list_(*, common: Common | None = None) -> None:
         study, history = _study(run), trials.fold(store.facts(run.id))
         answer = results.result(study, history)
         if output.json:
-            output.result({"run": _run_document(run), "result": dump(answer)})
+            output.result(answers.StudyListed(run=_run_state(run), result=answer))
         rows.append((run.name, str(run.run), _state(run), str(answer.trials), run.created_at[:16], answer.verdict))
     if not output.json:
         output.table(("NAME", "RUN", "STATE", "TRIALS", "BEGAN", "ANSWER"), rows, right=("RUN", "TRIALS"))
@@ -63,9 +63,7 @@ def show(name: str, *, run: int | None = None, common: Common | None = None) -> 
     study, history = _study(found), trials.fold(store.facts(found.id))
     answer = results.result(study, history)
     if output.json:
-        output.result(
-            {"run": _run_document(found), "result": dump(answer), "trials": [dump(trial) for trial in history]}
-        )
+        output.result(answers.StudyShown(run=_run_state(found), result=answer, trials=history))
         return
     output.result({}, f"{answer.verdict}\n{found.id}, {_state(found)}, began {found.created_at[:16]}")
     columns = ("TRIAL", "ROLE", "PARAMETERS", "OUTCOME", "SCORE", "LEVEL", "SECONDS")
@@ -106,7 +104,7 @@ def logs(
         )
     for line in lines:
         if output.json:
-            output.result({"trial": asked.number, "attempt": number, "line": line})
+            output.result(answers.StudyLogLine(trial=asked.number, attempt=number, line=line))
         else:
             print(asking.printable(line), flush=follow)
 
@@ -121,12 +119,12 @@ def cancel(name: str, *, common: Common | None = None) -> None:
     output = Output(common)
     store, found = runs.named(wiring.existing_store(), name)
     if not runlock.is_held(wiring.home(), name):
-        output.result({"run": found.id, "cancelled": False}, f"nobody works on {name}; nothing to stop")
+        nothing = answers.StudyCancelled(run=found.id, cancelled=False)
+        output.result(nothing, f"nobody works on {name}; nothing to stop")
         return
     store.cancel(found.id)
-    output.result(
-        {"run": found.id, "cancelled": True}, f"{found.id} will stop within seconds, once its server is removed"
-    )
+    asked = answers.StudyCancelled(run=found.id, cancelled=True)
+    output.result(asked, f"{found.id} will stop within seconds, once its server is removed")
 
 
 @app.command
@@ -161,7 +159,7 @@ def copy(
         raise InvalidInput(f"{path} is already there", hint="name another file with --out") from None
     except OSError as error:
         raise InvalidInput(f"{path} cannot be written: {error.strerror}") from error
-    output.result({"name": new, "path": str(path)}, f"{path} is study {new}")
+    output.result(answers.StudyCopied(name=new, path=str(path)), f"{path} is study {new}")
     output.next(f"lading tune {path}")
 
 
@@ -212,7 +210,7 @@ def _study(run: StudyRun) -> Study:
     return Study.model_validate(run.spec)
 
 
-def _state(run: StudyRun) -> str:
+def _state(run: StudyRun) -> answers.State:
     """Where a run is: ``running``, ``ended``, ``cancelled``, or ``stopped`` before its answer."""
     if runlock.is_held(wiring.home(), run.name) and run.ended_at is None:
         return "running"
@@ -221,8 +219,8 @@ def _state(run: StudyRun) -> str:
     return "cancelled" if run.cancelled else "stopped"
 
 
-def _run_document(run: StudyRun) -> dict[str, Any]:
-    return {"id": run.id, "name": run.name, "run": run.run, "created_at": run.created_at, "state": _state(run)}
+def _run_state(run: StudyRun) -> answers.RunState:
+    return answers.RunState(id=run.id, name=run.name, run=run.run, created_at=run.created_at, state=_state(run))
 
 
 def _trial_rows(study: Study, history: tuple[Trial, ...]) -> Iterator[tuple[str, ...]]:

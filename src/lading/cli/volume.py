@@ -4,7 +4,7 @@ import gc
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 from cyclopts.validators import Number
@@ -12,12 +12,14 @@ from cyclopts.validators import Number
 from lading.cli.output import Common, Output
 from lading.errors import InvalidInput, InvalidReference
 from lading.spec import units
-from lading.spec.base import dump
 from lading.volume.find import Found
 from lading.volume.local import LocalVolume
 from lading.weights.layout import Leftover
 from lading.weights.manifest import Manifest
 from lading.wiring.volumes import model_of, named, selected
+
+if TYPE_CHECKING:  # for people, `ls` is quicker without
+    from lading.answers.weights import Removed
 
 
 def ls(volume: str = ".", *, common: Common | None = None) -> None:
@@ -32,8 +34,10 @@ def ls(volume: str = ".", *, common: Common | None = None) -> None:
         listed = selected(found)
     current = {model: found.volume.current(model) for model in {manifest.model for manifest in listed}}
     if output.json:
+        from lading.answers.weights import ListedVersion
+
         for manifest in listed:
-            output.result(_brief(manifest, current[manifest.model] == manifest.version))
+            output.result(ListedVersion.of(manifest, current=current[manifest.model] == manifest.version))
         return
     if not listed:
         output.say(f"nothing is published on {found.volume.root}")
@@ -71,13 +75,16 @@ def show(
     if sha256sums:
         print(manifest.sha256sums(), end="")
         return
-    directory = found.volume.directory(manifest)
+    from lading.answers.weights import ShownVersion
+
+    directory = str(found.volume.directory(manifest))
     current = found.volume.current(manifest.model) == manifest.version
-    document = {**dump(manifest), "directory": str(directory), "digest": manifest.digest, "current": current}
+    output.result(
+        ShownVersion.of(manifest, current=current, directory=directory),
+        _described(manifest, current=current, directory=directory),
+    )
     if output.json:
-        output.result(document)
         return
-    output.result(document, _described(manifest, document))
     rows = [(file.path, units.show_bytes(file.size_bytes), file.sha256) for file in manifest.files]
     output.table(["file", "size", "sha256"], rows, right=["size"])
 
@@ -99,7 +106,9 @@ def use(ref: str, *, common: Common | None = None) -> None:
     found.volume.use(model, version)
     said = "is already" if before == version else "is now"
     was = f", before: {before}" if before not in {None, version} else ""
-    document = {"model": model, "version": version, "before": before}
+    from lading.answers.weights import CurrentVersion
+
+    document = CurrentVersion(model=model, version=version, before=before)
     output.result(document, f"{model}@{version} {said} the current version{was}")
 
 
@@ -173,15 +182,6 @@ class Removal:
         """What it frees."""
         return sum(version.size_bytes for version in self.versions) + sum(left.size_bytes for left in self.leftovers)
 
-    def documents(self) -> list[dict[str, Any]]:
-        """One document each, for programs."""
-        left = [
-            {"removed": left.kind, "path": str(left.path), "model": left.model, "version": left.version}
-            | {"size_bytes": left.size_bytes}
-            for left in self.leftovers
-        ]
-        return [_gone(manifest) for manifest in self.versions] + left
-
     def sentence(self) -> str:
         """What it is, for people."""
         parts = [_count(len(self.versions), "version"), _count(len(self.leftovers), "leftover")]
@@ -200,67 +200,50 @@ def _removal(found: Found, model: str) -> Removal:
 
 
 def _carry_out(output: Output, removal: Removal, *, dry_run: bool, yes: bool, volume: LocalVolume) -> None:
-    if not removal.versions and not removal.leftovers:
-        output.result({"removed": None}, "nothing to remove")
+    from lading.answers.weights import Removed
+
+    going: list[Manifest | Leftover] = [*removal.versions, *removal.leftovers]
+    documents = [Removed.of(gone, dry_run=dry_run) for gone in going]
+    if not documents:
+        output.result(Removed(dry_run=dry_run), "nothing to remove")
         return
-    rows = [
-        (f"{item['model']}@{item['version']}", item["removed"], units.show_bytes(item["size_bytes"]))
-        for item in removal.documents()
-    ]
     if dry_run:
-        for document in removal.documents():
-            output.result(document | {"dry_run": True}, f"would remove {_line(document)}")
+        for document in documents:
+            output.result(document, f"would remove {_line(document)}")
         return
     if not yes:
-        for name, kind, size in rows:
-            output.say(f"  {name}  {kind}  {size}")
+        for one in documents:
+            output.say(f"  {one.model}@{one.version}  {one.removed}  {units.show_bytes(one.size_bytes)}")
     output.confirm(f"Remove {removal.sentence()} from {volume.root}?", yes=yes)
-    for manifest in removal.versions:
+    for manifest, document in zip(removal.versions, documents, strict=False):
         volume.remove(manifest.model, manifest.version)
-        output.result(_gone(manifest), f"removed {_line(_gone(manifest))}")
+        output.result(document, f"removed {_line(document)}")
     if removal.leftovers:
-        gone = set(volume.sweep())
-        for left, document in zip(removal.leftovers, removal.documents()[len(removal.versions) :], strict=True):
-            if left.path in gone:
+        gone = set(map(str, volume.sweep()))
+        for document in documents[len(removal.versions) :]:
+            if document.path in gone:
                 output.result(document, f"removed {_line(document)}")
 
 
-def _gone(manifest: Manifest) -> dict[str, Any]:
-    return {
-        "removed": "version",
-        "path": manifest.path,
-        "model": manifest.model,
-        "version": manifest.version,
-        "size_bytes": manifest.size_bytes,
-    }
-
-
-def _line(document: dict[str, Any]) -> str:
-    what = {"staging": " (interrupted pull)", "removal": " (unfinished removal)"}.get(document["removed"], "")
-    return f"{document['model']}@{document['version']}{what}, {units.show_bytes(document['size_bytes'])}"
+def _line(gone: "Removed") -> str:
+    what = {"staging": " (interrupted pull)", "removal": " (unfinished removal)"}.get(gone.removed or "", "")
+    return f"{gone.model}@{gone.version}{what}, {units.show_bytes(gone.size_bytes)}"
 
 
 def _count(number: int, word: str) -> str:
     return f"{number} {word}{'s' if number > 1 else ''}" if number else ""
 
 
-def _brief(manifest: Manifest, current: bool) -> dict[str, Any]:
-    document = dump(manifest)
-    files = document.pop("files")
-    return {**document, "current": current, "files": len(files), "size_bytes": manifest.size_bytes}
-
-
-def _described(manifest: Manifest, document: dict[str, Any]) -> str:
-    current = ", the current version" if document["current"] else ""
+def _described(manifest: Manifest, *, current: bool, directory: str) -> str:
     by = " on ".join(filter(None, [manifest.published_by.user, manifest.published_by.host]))
     lines = {
-        "directory": document["directory"],
+        "directory": directory,
         "source": f"{manifest.source.ref} at {manifest.source.revision}",
         "published": f"{manifest.published_at}{f' by {by}' if by else ''}",
         "digest": manifest.digest,
     }
     head = (
         f"{manifest.model}@{manifest.version}: {manifest.format}, {_count(len(manifest.files), 'file')}, "
-        f"{units.show_bytes(manifest.size_bytes)}{current}"
+        f"{units.show_bytes(manifest.size_bytes)}{', the current version' if current else ''}"
     )
     return "\n".join([head, *(f"  {key:<10} {value}" for key, value in lines.items())])

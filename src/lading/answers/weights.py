@@ -1,0 +1,96 @@
+"""Answers of `lading ls`, `show`, `use`, `rm` and `prune`."""
+
+from typing import Any, Literal
+
+from lading.spec.base import Answer, Stored
+from lading.weights.layout import Leftover
+from lading.weights.manifest import FileEntry, Manifest, PublishedBy, SourceEntry
+
+
+class _Version(Stored):
+    """What both say of a version; its manifest's values under the manifest's names."""
+
+    manifest_version: int
+    model: str
+    version: str
+    path: str
+    """The version's directory, relative to the volume's root."""
+    source: SourceEntry
+    format: str
+    published_at: str
+    """UTC, ISO 8601."""
+    published_by: PublishedBy
+    current: bool
+    """Whether it is what `current` names."""
+
+
+class ListedVersion(_Version):
+    """One published version, as `lading ls` lists it."""
+
+    files: int
+    """How many."""
+    size_bytes: int
+    """All files together."""
+
+    @classmethod
+    def of(cls, manifest: Manifest, *, current: bool) -> "ListedVersion":
+        """The line of *manifest*."""
+        head = _head(manifest)
+        return cls(**head, current=current, files=len(manifest.files), size_bytes=manifest.size_bytes)
+
+
+class ShownVersion(_Version):
+    """One published version with all its files, as `lading show` shows it."""
+
+    files: tuple[FileEntry, ...]
+    directory: str
+    """Absolute path of the version's directory here."""
+    digest: str
+    """64 hex digits that name the content, whatever it is published as."""
+
+    @classmethod
+    def of(cls, manifest: Manifest, *, current: bool, directory: str) -> "ShownVersion":
+        """All of *manifest*, and what it means on its volume."""
+        head = _head(manifest)
+        return cls(**head, current=current, files=manifest.files, directory=directory, digest=manifest.digest)
+
+
+class CurrentVersion(Answer):
+    """Which version of a model `lading use` made the current one."""
+
+    model: str
+    version: str
+    before: str | None = None
+    """The current version until then."""
+
+
+class Removed(Answer):
+    """One thing that `lading rm` or `prune` removed; or that there was nothing to remove."""
+
+    removed: Literal["version", "staging", "removal"] | None = None
+    """A published version, an interrupted pull, a removal that was not finished; null: nothing."""
+    path: str | None = None
+    """Of a version: relative to the volume's root."""
+    model: str | None = None
+    version: str | None = None
+    size_bytes: int = 0
+    """What it frees."""
+    dry_run: bool = False
+    """Whether it would be removed, and was not."""
+
+    @classmethod
+    def of(cls, gone: Manifest | Leftover, *, dry_run: bool = False) -> "Removed":
+        """The line of *gone*."""
+        kind = gone.kind if isinstance(gone, Leftover) else "version"
+        return cls(
+            removed=kind,
+            path=str(gone.path),
+            model=gone.model,
+            version=gone.version,
+            size_bytes=gone.size_bytes,
+            dry_run=dry_run,
+        )
+
+
+def _head(manifest: Manifest) -> dict[str, Any]:
+    return {key: getattr(manifest, key) for key in _Version.model_fields if key != "current"}
