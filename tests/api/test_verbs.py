@@ -40,6 +40,7 @@ async def test_a_server_lives_as_long_as_its_block_and_answers(tiny, tmp_path):
     """In a running loop, as in a notebook."""
     workload = lading.Workload(scenario="D(8,4)", levels={"concurrency": [2]}, requests=6, warmup=1)
     with lading.serving(tiny, parameters={"n_parallel": 2, "n_ctx": 1024}) as server:
+        assert len(_servers()) == 1
         assert lading.ask(server, "Once", max_tokens=4, raw=True)
         result = lading.bench(server, workload, tmp_path / "bench")
         assert result.levels[0].summary.completed == 6

@@ -14,7 +14,7 @@ from lading.spec.study import Study
 from lading.store import runlock
 from lading.testing.fakes import Life
 from lading.tuning.trial import Completed, Ended, Failed, Infeasible, Proposed, Started
-from lading.wiring import studies as study_setup
+from lading.wiring import studies
 
 STUDY = """\
 # what we tune, and why
@@ -52,7 +52,7 @@ def known(tmp_path, tiny_gguf):
     store = wiring.store()
     study = documents.parse(STUDY, Study)
     weights = tmp_path / "tiny.gguf"
-    environment = {"model": {"path": str(weights), "version": study_setup.unmanaged_version(weights)}}
+    environment = {"model": {"path": str(weights), "version": studies.unmanaged_version(weights)}}
     run = store.create("chat", document=STUDY, spec=dump(study), environment=environment)
     failed = Failed(phase="ready", kind="configuration", name="out-of-memory", reason="no room", hint="less")
     store.append(run.id, [

@@ -62,7 +62,7 @@ def demo(
     _prepare(folder)
     output.say("Making a small Llama (24 million random weights, with a tokenizer), as safetensors and as GGUF …")
     _make_models(folder / "source")
-    trials, requests, confirm = (3, 16, 2) if quick else (7, 40, 4)
+    trials, requests, confirm = (3, 16, 3) if quick else (7, 40, 4)
     (folder / "study.yaml").write_text(
         _STUDY.format(concurrency=concurrency, trials=trials, requests=requests, confirm=confirm), encoding="utf-8"
     )
