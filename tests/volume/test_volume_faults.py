@@ -37,32 +37,39 @@ def volume(root):
     return find.create_volume(root)
 
 
-@pytest.mark.real("tmpfs")
-def test_a_volume_that_fills_up_says_what_is_free_and_keeps_what_is_finished(tmp_path):
-    """On a real file system of 256 KiB; another writer took the space after it was checked."""
+@pytest.fixture
+def small(tmp_path):
+    """A real file system of 256 KiB; a process of its own unmounts it, even when this one is killed."""
     place = tmp_path / "small"
     place.mkdir()
-    mounted = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", "size=256k", "tmpfs", place], check=False, capture_output=True, text=True
-    )
-    require("tmpfs", mounted.returncode == 0, f"cannot mount one here: {mounted.stderr.strip()}")
-    try:
-        volume = find.create_volume(place)
-        with volume.stage("tiny", "v1", "t") as staging:
-            write(staging, "first.bin", b"x" * 50_000)
-            staged = staging.open(Entry(path="second.bin", size_bytes=None))
-            with pytest.raises(VolumeFull) as refused:
-                staged.write(memoryview(b"x" * 1_000_000))
-            staged.abandon()
-        assert "free" in refused.value.message
-        assert "lading prune" in refused.value.hint
-        with volume.stage("tiny", "v1", "t") as staging:
-            assert set(staging.finished) == {"first.bin"}
-            with pytest.raises(VolumeFull, match=r"needs 1.00 MB, the volume .* has .* free"):
-                staging.open(Entry(path="second.bin", size_bytes=1_000_000))
-        assert listed(volume) == set()
-    finally:
-        subprocess.run(["umount", place], check=True)
+    keeper = subprocess.Popen(
+        ["sh", "-c", 'mount -t tmpfs -o size=256k tmpfs "$0" || exit; echo mounted; read -r _; umount -l "$0"', place],
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True,
+    )  # fmt: skip
+    mounted = keeper.stdout.readline()
+    if mounted:
+        yield place
+    _, said = keeper.communicate()
+    require("tmpfs", mounted, f"cannot mount one here: {said.strip()}")
+
+
+@pytest.mark.real("tmpfs")
+def test_a_volume_that_fills_up_says_what_is_free_and_keeps_what_is_finished(small):
+    """Another writer took the space after it was checked."""
+    volume = find.create_volume(small)
+    with volume.stage("tiny", "v1", "t") as staging:
+        write(staging, "first.bin", b"x" * 50_000)
+        staged = staging.open(Entry(path="second.bin", size_bytes=None))
+        with pytest.raises(VolumeFull) as refused:
+            staged.write(memoryview(b"x" * 1_000_000))
+        staged.abandon()
+    assert "free" in refused.value.message
+    assert "lading prune" in refused.value.hint
+    with volume.stage("tiny", "v1", "t") as staging:
+        assert set(staging.finished) == {"first.bin"}
+        with pytest.raises(VolumeFull, match=r"needs 1.00 MB, the volume .* has .* free"):
+            staging.open(Entry(path="second.bin", size_bytes=1_000_000))
+    assert listed(volume) == set()
 
 
 @pytest.mark.real("another user")
