@@ -3,8 +3,9 @@
 import pytest
 from tests.report.conftest import make
 
-from lading.report.document import HIDDEN, Report, without_secrets
+from lading.report.document import Report
 from lading.report.page import page
+from lading.spec.secret import HIDDEN, public_argv, public_env
 from lading.testing import histories
 from lading.tuning.trial import Failed
 
@@ -37,10 +38,21 @@ def test_secrets_of_the_study_are_nowhere():
     ],
 )
 def test_flags_that_look_secret_have_their_values_hidden(argv, shown):
-    assert without_secrets(argv) == shown
+    assert public_argv(argv) == shown
 
 
 def test_tokens_of_text_are_no_secrets():
     """Engines count tokens: their flags must stay readable."""
-    argv = ["vllm", "--max-num-batched-tokens", "2048", "--max-num-batched-tokens=4096"]
-    assert without_secrets(argv) == tuple(argv)
+    argv = ["vllm", "--max-num-batched-tokens", "2048", "--max-num-batched-tokens=4096",
+            "--long-prefill-token-threshold", "2048"]  # fmt: skip
+    assert public_argv(argv) == tuple(argv)
+
+
+@pytest.mark.parametrize(
+    "name", ["HF_TOKEN", "GITHUBTOKEN", "AWS_SECRET_ACCESS_KEY", "LLAMA_API_KEY", "db_password", "key"]
+)
+def test_variables_that_look_secret(name):
+    assert public_env({name: "x", "OMP_NUM_THREADS": "2", "TOKENIZERS_PARALLELISM": "0"}) == {
+        "OMP_NUM_THREADS": "2",
+        "TOKENIZERS_PARALLELISM": "0",
+    }

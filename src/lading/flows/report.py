@@ -22,6 +22,7 @@ from lading.ports import StudyRun
 from lading.report import document, page, table
 from lading.report.document import Artefact, Refold, Report, RunHead
 from lading.spec import ref as refs
+from lading.spec import secret
 from lading.spec.base import dump
 from lading.spec.study import Study
 from lading.tuning import result as results
@@ -174,9 +175,9 @@ def _target(material: Material, report: Report) -> Target | None:
         engine=material.engine,
         params=trial.params,
         model=place,
-        argv=document.without_secrets(trial.argv),
+        argv=secret.public_argv(trial.argv),
         program=str(program) if program in material.engine.programs else None,
-        env=document.public_env(study.backend.env),
+        env=secret.public_env(study.backend.env),
         origin=_origin(report, winner.number, winner.changed, str(program or "")),
         namespace=placement.namespace,
         gpus=placement.gpus,
@@ -189,7 +190,7 @@ def _origin(report: Report, number: int, changed: Mapping[str, object], program:
     """Where an artefact came from, in lines for its head."""
     told = ", ".join(f"{name}={value}" for name, value in changed.items()) or "the defaults"
     with_program = f", measured with {program}" if program else ""
-    hidden = [name for name in report.spec.backend.env if name not in document.public_env(report.spec.backend.env)]
+    hidden = [name for name in report.spec.backend.env if secret.is_secret(name)]
     return (
         f"Written by Lading {report.lading} on {report.written_at[:10]}.",
         f"Study {report.run.name}, run {report.run.run}, trial {number}{with_program}: {told}",

@@ -1,20 +1,16 @@
 """The report as a value: `report.json`, and all that the page, the tables and the manifests are made from."""
 
-import re
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 from urllib.parse import urlsplit
 
 from lading.measure.records import Level
 from lading.spec.base import Stored, dump
+from lading.spec.secret import HIDDEN, is_secret, public_argv
 from lading.spec.study import Study
 from lading.tuning import score as scores
 from lading.tuning.result import StudyResult
 from lading.tuning.trial import Completed, Failed, Infeasible, Trial
-
-HIDDEN = "(hidden)"
-# `token` as a word: engines count tokens, and those flags must stay readable.
-_SECRET = re.compile(r"(?<![a-z])token(?![a-z])|secret|passw|api.?key|credential|authorization", re.IGNORECASE)
 
 State = Literal["ranked", "unranked", "failed", "infeasible", "open"]
 
@@ -136,7 +132,7 @@ def build(
 
 def _scored(trial: Trial, study: Study, secrets: Sequence[str]) -> ScoredTrial:
     shown = Trial.model_validate(_hide(trial.model_dump(mode="json"), secrets))
-    shown = shown.model_copy(update={"argv": without_secrets(shown.argv)})
+    shown = shown.model_copy(update={"argv": public_argv(shown.argv)})
     match trial.outcome:
         case Failed(reason=reason, phase=phase):
             return ScoredTrial(trial=shown, state="failed", reasons=(_hide(f"{phase}: {reason}", secrets),))
@@ -150,32 +146,12 @@ def _scored(trial: Trial, study: Study, secrets: Sequence[str]) -> ScoredTrial:
             return ScoredTrial(trial=shown, state="open", reasons=("not ended",))
 
 
-def without_secrets(argv: Sequence[str]) -> tuple[str, ...]:
-    """*argv* with the values of flags that look secret hidden: ``--api-key X``, ``--api-key=X``."""
-    shown: list[str] = []
-    for word in argv:
-        flag, equals, _ = word.partition("=")
-        before = shown[-1] if shown else ""
-        if equals and flag.startswith("-") and _SECRET.search(flag):
-            shown.append(f"{flag}={HIDDEN}")
-        elif before.startswith("-") and "=" not in before and _SECRET.search(before) and not word.startswith("-"):
-            shown.append(HIDDEN)
-        else:
-            shown.append(word)
-    return tuple(shown)
-
-
-def public_env(env: Mapping[str, str]) -> dict[str, str]:
-    """*env* without what looks secret."""
-    return {name: value for name, value in env.items() if not _SECRET.search(name)}
-
-
 def _secrets(study: Study) -> tuple[str, ...]:
     """Values of the study that must not be shown, longest first."""
-    found = [value for name, value in study.backend.env.items() if _SECRET.search(name)]
+    found = [value for name, value in study.backend.env.items() if is_secret(name)]
     if study.backend.url:
         found.append(urlsplit(study.backend.url).password or "")
-    found += [str(value) for name, value in study.engine.parameters.items() if _SECRET.search(name)]
+    found += [str(value) for name, value in study.engine.parameters.items() if is_secret(name)]
     return tuple(sorted((value for value in found if len(value) >= 4), key=len, reverse=True))
 
 
