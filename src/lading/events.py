@@ -189,6 +189,9 @@ class StudyPlanned(Stored):
     trials: int
     confirmations: int
     server_starts: int
+    """When no attempt is repeated and no life of the comparison replaced."""
+    replacements_at_most: int = 0
+    """Server starts beyond these, where the client or the machine spoils lives of the comparison."""
     seconds_estimated: float | None = None
     """None where nothing is known yet of how long a trial takes."""
     estimated_from: Literal["this run", "past runs", "guess"] = "guess"

@@ -152,8 +152,8 @@ def test_keys_of_a_newer_version_are_ignored(filled):
 
 
 def test_a_fact_of_a_newer_schema_is_refused(filled):
-    execute(filled, "INSERT INTO facts VALUES (9, 'a.1', 'd', 'invented', 5, 2, '{}')")
-    with pytest.raises(StudyError, match="has schema 2") as refused:
+    execute(filled, "INSERT INTO facts VALUES (9, 'a.1', 'd', 'invented', 5, 3, '{}')")
+    with pytest.raises(StudyError, match="has schema 3") as refused:
         SqlStore.at(filled.parent).facts("a.1")
     assert "upgrade" in refused.value.hint
 

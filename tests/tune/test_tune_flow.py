@@ -453,3 +453,133 @@ def test_proposals_carry_the_seed(bench):
     bench.study = study_of(search={"trials": 2, "confirm": 0, "seed": 7})
     bench.run()
     assert [fact.seed for fact in bench.store.facts("fast.1") if isinstance(fact, Proposed)] == [7, 7]
+
+
+@pytest.mark.parametrize("side", [None, 8])
+def test_a_round_of_the_comparison_that_the_client_limited_is_run_again(bench, side):
+    bench.study = study_of(search={"trials": 10, "confirm": 3})
+    bench.script = lambda params, before: Life(
+        rate_otherwise=200 if params.get("width") == 8 else 100,
+        limited=params.get("width") == side and before == 2,
+    )
+    answer = bench.run()
+    lives = [trial for trial in bench.history if trial.role == "confirm"]
+    assert [(life.params.get("width"), life.replicate) for life in lives[6:]] == [(8, 3), (None, 3)]
+    assert answer.winner.gain.pairs == 3
+    assert bench.told[0].server_starts + 2 == len(bench.backend.started) <= 10 + bench.told[0].replacements_at_most
+    assert bench.run() == answer
+
+
+def test_a_comparison_that_is_always_spoiled_ends(bench):
+    bench.study = study_of(search={"trials": 10, "confirm": 3})
+    bench.script = lambda params, before: Life(
+        rate_otherwise=200 if params.get("width") == 8 else 100, limited=params.get("width") == 8 and before > 0
+    )
+    answer = bench.run()
+    lives = [trial for trial in bench.history if trial.role == "confirm"]
+    assert len(lives) == 12
+    assert len(bench.backend.started) == 10 + bench.told[0].replacements_at_most
+    assert answer.winner.gain is None
+    assert "0 pairs of server lives, it needs 3" in answer.verdict
+
+
+def test_a_life_that_broke_a_constraint_is_not_replaced(bench):
+    """To run it again until it holds would be to choose the answer."""
+    bench.study = study_of(
+        search={"trials": 10, "confirm": 3},
+        constraints=[{"metric": "ttft_s", "percentile": 50, "at_most": 0.2}],
+    )
+    bench.script = lambda params, before: (
+        Life(rate_otherwise=200, ttft_s=0.5 if before == 2 else 0.1) if params.get("width") == 8 else Life()
+    )
+    assert bench.run().winner.no_gain == "2 pairs of server lives, it needs 3"
+    assert sum(trial.role == "confirm" for trial in bench.history) == 6
+
+
+def test_replacements_that_were_cut_off_go_on(bench):
+    bench.study = study_of(search={"trials": 10, "confirm": 3})
+    bench.script = lambda params, before: Life(
+        rate_otherwise=200 if params.get("width") == 8 else 100, limited=params.get("width") == 8 and before == 2
+    )
+
+    async def interrupt(task):
+        while len(bench.backend.started) < 11:  # noqa: ASYNC110
+            await asyncio.sleep(0.1)
+        task.cancel()
+
+    with pytest.raises(asyncio.CancelledError):
+        bench.run(during=interrupt)
+    bench.told.clear()
+    answer = bench.run()
+    assert bench.told[0].server_starts == 2
+    assert answer.winner.gain.pairs == 3
+    assert [trial.number for trial in bench.history] == list(range(12))
+
+
+def test_the_rest_counts_the_rounds_to_be_replaced(bench):
+    bench.study = study_of(search={"trials": 10, "confirm": 3})
+    bench.script = lambda params, before: Life(
+        rate_otherwise=200 if params.get("width") == 8 else 100, limited=params.get("width") == 8 and before == 3
+    )
+    bench.run()
+    ended = bench.events("trial_ended")
+    assert [event.eta_s > 0 for event in ended] == [True] * 11 + [False]
+
+
+class _Killed(BaseException):
+    """The process is gone: nothing catches this."""
+
+
+def _kill_in(bench, number, phase):
+    """From now on the process is killed whenever trial *number* comes to *phase*."""
+
+    def look(event):
+        if event.event == "phase_started" and (event.number, event.phase) == (number, phase):
+            raise _Killed
+
+    bench.told = _Listener(look)
+
+
+def _killed_run(bench):
+    with pytest.raises(_Killed):
+        bench.run()
+    bench.backend.running.clear()
+
+
+@pytest.mark.parametrize(("phase", "recorded"), [("start", "start"), ("ready", "start"), ("measure", "warmup")])
+def test_a_trial_that_kills_the_study_three_times_is_given_up_and_taught(bench, phase, recorded):
+    _kill_in(bench, 2, phase)
+    for _ in range(3):
+        _killed_run(bench)
+    answer = bench.run()
+    outcome = bench.history[2].outcome
+    assert (outcome.name, outcome.kind, outcome.phase) == ("cut-off", "unknown", recorded)
+    assert outcome.reason == "`lading tune` was killed 3 times during it"
+    assert bench.history[2].attempts == 3
+    assert _observed(bench)[2].infeasible
+    assert answer.outcomes == {"completed": 3, "failed": 1}
+
+
+def test_two_kills_are_no_reason_to_give_a_trial_up(bench):
+    _kill_in(bench, 2, "measure")
+    for _ in range(2):
+        _killed_run(bench)
+    bench.told = []
+    bench.run()
+    assert isinstance(bench.history[2].outcome, Completed)
+    assert bench.history[2].attempts == 3
+
+
+def test_who_stops_a_study_often_loses_no_trial(bench):
+    async def interrupt(task):
+        while len(bench.backend.running) < 1:  # noqa: ASYNC110
+            await asyncio.sleep(0.1)
+        await asyncio.sleep(1)
+        task.cancel()
+
+    for _ in range(5):
+        with pytest.raises(asyncio.CancelledError):
+            bench.run(during=interrupt)
+    bench.run()
+    assert bench.history[0].attempts == 6
+    assert all(isinstance(trial.outcome, Completed) for trial in bench.history)

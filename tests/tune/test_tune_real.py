@@ -107,22 +107,23 @@ def _refolds(folder, found):
             assert summarize(header, rows) == stored
 
 
+#: In an order that cuts no trial off three times: the study would give it up.
 KILLS = (
     "study_planned",
     "trial_started",
     "phase_started:start",
     "server_starting",
+    "trial_ended",
     "phase_started:ready",
     "server_ready",
+    "phase_started:teardown",
     "phase_started:warmup",
     "phase_started:measure",
+    "server_stopped",
     "level_started#1",
     "level_measured#1",
+    "trial_ended",
     "level_started#2",
-    "trial_ended",
-    "phase_started:teardown",
-    "server_stopped",
-    "trial_ended",
     "trial_started:confirm#2",
     "level_measured#2",
     "phase_started:teardown#2",
@@ -169,7 +170,7 @@ def test_killed_from_outside_at_random_moments(folder, lading_home):
     assert code == 0, stderr
     _, found, facts = history()
     assert [trial.number for trial in found] == list(range(len(found)))
-    assert all(isinstance(trial.outcome, Completed) for trial in found)
+    assert all(isinstance(trial.outcome, Completed) or trial.outcome.name == "cut-off" for trial in found)
     assert len([fact for fact in facts if isinstance(fact, Proposed)]) == len(found)
     assert servers(lading_home) == []
 

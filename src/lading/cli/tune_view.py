@@ -36,8 +36,10 @@ def in_words(plan: events.StudyPlanned) -> str:
     trials = f"{plan.trials} trials{kept}, {plan.confirmations} more server lives to compare the best with the defaults"
     about = f"about {units.show_seconds(plan.seconds_estimated)}" if plan.seconds_estimated else "unknown"
     most = units.show_seconds(plan.seconds_at_most)
+    spare = plan.replacements_at_most
+    more = f" (and {spare} in place of lives that the client or the machine spoils)" if spare else ""
     return (
-        f"{plan.name}, run {plan.run}: {trials}: at most {plan.server_starts} server starts, {about} "
+        f"{plan.name}, run {plan.run}: {trials}: at most {plan.server_starts} server starts{more}, {about} "
         f"({_ORIGINS[plan.estimated_from]}), {most} at most"
     )
 

@@ -29,6 +29,7 @@ from lading.tuning.trial import (
     Phase,
     Served,
     Started,
+    Stopped,
     Trial,
 )
 
@@ -93,7 +94,12 @@ async def attempt(setup: Setup, trial: Trial, *, ended: Callable[[Trial], None])
                 argv_sha256=deployment.argv_sha256)
     )  # fmt: skip
     async with _removed(now):
-        return _end(now, await _live(now, deployment))
+        try:
+            outcome = await _live(now, deployment)
+        except asyncio.CancelledError:
+            setup.append(Stopped(number=now.number, attempt=now.attempt, at=setup.now()))
+            raise
+        return _end(now, outcome)
 
 
 def _request(now: Attempt) -> ServeRequest:

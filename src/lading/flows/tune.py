@@ -13,11 +13,11 @@ from lading.errors import Cancelled, StudyError
 from lading.flows import trial as lives
 from lading.flows.study import Setup
 from lading.spec.study import Study
-from lading.tuning import agenda, contest, estimate
+from lading.tuning import agenda, contest, estimate, failure
 from lading.tuning import result as results
 from lading.tuning.estimate import Estimate
 from lading.tuning.result import StudyResult
-from lading.tuning.trial import Ended, Fact, Infeasible, Outcome, Params, Proposed, Role, Trial
+from lading.tuning.trial import Ended, Outcome, Params, Proposed, Role, Trial
 
 #: How often the store is asked whether someone cancelled the run.
 CANCEL_POLL_S = 1.0
@@ -59,6 +59,7 @@ def planned(
         trials=searching,
         confirmations=comparing,
         server_starts=searching + comparing,
+        replacements_at_most=agenda.replacements_left(history, study.search) if comparing else 0,
         seconds_estimated=told.of(searching + comparing),
         estimated_from=told.origin,
         seconds_at_most=estimate.at_most_s(study.search, study.deadlines, (searching, comparing)),
@@ -109,7 +110,7 @@ async def _work(setup: Setup) -> None:
         trial = agenda.next_open(history) or _propose(setup, history, used_s)
         if trial is None:
             return
-        if not _refused(setup, trial):
+        if not _ended_unstarted(setup, trial):
             outcome = await lives.attempt(setup, trial, ended=lambda now: _tell(setup, now))
             _check_infrastructure(setup, outcome)
 
@@ -148,16 +149,17 @@ def _comparison(setup: Setup, history: tuple[Trial, ...]) -> tuple[Proposed, ...
         return ()
     _, others = contest.contest(setup.study, history)
     finalists = [trial for trial, _ in others[: setup.study.search.finalists]]
-    return agenda.confirmations(history, default, finalists, setup.study.search)
+    spoiled = contest.spoiled(setup.study, history)
+    return agenda.confirmations(history, default, finalists, setup.study.search, spoiled)
 
 
-def _refused(setup: Setup, trial: Trial) -> bool:
-    """Whether a rule refuses the trial; then that is its outcome, and nothing was started."""
-    refusal: Infeasible | None = setup.check(trial.params)
-    if refusal is None:
+def _ended_unstarted(setup: Setup, trial: Trial) -> bool:
+    """Whether the trial ends here: a rule refuses it, or it was cut off too often. Nothing is started for it (again)."""
+    given_up = failure.of_cut_offs(trial) if agenda.is_given_up(trial) else None
+    outcome: Outcome | None = given_up or setup.check(trial.params)
+    if outcome is None:
         return False
-    facts: list[Fact] = [Ended(number=trial.number, attempt=trial.attempts, outcome=refusal, at=setup.now())]
-    setup.append(*facts)
+    setup.append(Ended(number=trial.number, attempt=trial.attempts, outcome=outcome, at=setup.now()))
     _tell(setup, trial)
     return True
 
@@ -197,4 +199,7 @@ def _check_infrastructure(setup: Setup, outcome: Outcome) -> None:
 
 def _starts_left(study: Study, history: Sequence[Trial], space_size: int | None) -> tuple[int, int]:
     defaults_failed = bool(history) and not agenda.is_open(history[0]) and not agenda.is_measured(history[0])
-    return agenda.starts_left(history, study.search, space_size=space_size, confirms=not defaults_failed)
+    spoiled = contest.spoiled(study, history)
+    return agenda.starts_left(
+        history, study.search, space_size=space_size, confirms=not defaults_failed, spoiled=spoiled
+    )

@@ -50,6 +50,19 @@ def comparable_default(study: Study, history: Sequence[Trial]) -> Trial | None:
     return first if first.client_limited or scored(study, first) else None
 
 
+def spoiled(study: Study, history: Sequence[Trial]) -> frozenset[int]:
+    """The lives of the comparison that say nothing of their parameters: without a score for the client's or the machine's sake.
+
+    A life that broke a constraint, or failed by itself, is no such: to replace it would be to choose the answer.
+    """
+    lives = (trial for trial in history if trial.role == "confirm")
+    return frozenset(life.number for life in lives if _is_spoiled(study, life))
+
+
+def _is_spoiled(study: Study, life: Trial) -> bool:
+    return agenda.is_lost(life) or (agenda.is_measured(life) and life.client_limited and scored(study, life) is None)
+
+
 def observations(study: Study, history: Sequence[Trial]) -> tuple[Observation, ...]:
     """What a search may learn from the trials that are no longer open."""
     return tuple(_observation(study, trial) for trial in agenda.searched(history) if not agenda.is_open(trial))

@@ -17,9 +17,11 @@ from lading.errors import (
     WrongModelServed,
 )
 from lading.spec import units
-from lading.tuning.trial import Failed, Phase
+from lading.tuning.trial import Failed, Phase, Trial
 
 LOG_LINES = 60
+#: The class of a trial that was cut off too often. No attempt follows it, unlike other unknown failures.
+CUT_OFF = "cut-off"
 
 #: Errors that say it all: no log can tell more.
 _PLAIN: tuple[tuple[type[LadingError], str, FailureClass], ...] = (
@@ -49,6 +51,17 @@ def of_deadline(phase: Phase, deadline_s: float, engine: Engine, log: Sequence[s
     reason = f"{cause.reason} ({late})"
     return Failed(
         phase=phase, kind=cause.kind, name=cause.name, reason=reason, hint=cause.hint, log=tuple(log[-LOG_LINES:])
+    )
+
+
+def of_cut_offs(trial: Trial) -> Failed:
+    """The outcome of a trial whose attempts were all cut off: by itself or not, nobody was left to see it."""
+    return Failed(
+        phase="measure" if trial.levels else "warmup" if trial.ready_s is not None else "start",
+        kind="unknown",
+        name=CUT_OFF,
+        reason=f"`lading tune` was killed {trial.cut_off} times during it",
+        hint="these parameters may exhaust the machine's memory; if something else ended it, tune under a new name",
     )
 
 

@@ -128,7 +128,16 @@ class Ended(Stored):
     """How long each phase took."""
 
 
-Fact = Annotated[Proposed | Started | Served | Measured | LevelFailed | Ended, Discriminator("fact")]
+class Stopped(Stored):
+    """Fact: an attempt was stopped on purpose (Ctrl-C, a cancel) and its server removed: no word against the trial."""
+
+    fact: Literal["stopped"] = "stopped"
+    number: int
+    attempt: int
+    at: str
+
+
+Fact = Annotated[Proposed | Started | Served | Measured | LevelFailed | Ended | Stopped, Discriminator("fact")]
 
 
 class Trial(Stored):
@@ -152,6 +161,8 @@ class Trial(Stored):
     """None while it is open: proposed, or an attempt was cut off."""
     failures: tuple[Failed, ...] = ()
     """How its attempts failed, oldest first: a retry does not hide why there was one."""
+    cut_off: int = 0
+    """Attempts that were started and neither ended nor were stopped: cut off by a kill or a loss of power, or under way."""
     started_at: str | None = None
     ended_at: str | None = None
     seconds: dict[str, float] = {}
@@ -178,11 +189,11 @@ def fold(facts: Iterable[Fact]) -> tuple[Trial, ...]:
     return tuple(trials[number] for number in sorted(trials))
 
 
-def _with(trial: Trial, fact: Started | Served | Measured | LevelFailed | Ended) -> Trial:
+def _with(trial: Trial, fact: Started | Served | Measured | LevelFailed | Ended | Stopped) -> Trial:
     if isinstance(fact, Started):
         return _changed(trial, attempts=fact.attempt, lease=fact.lease, argv=fact.argv, started_at=fact.at, ready_s=None,
                         effective={}, differences=(), levels=(), record_files=(), failed_levels=(), outcome=None,
-                        ended_at=None, seconds={})  # fmt: skip
+                        cut_off=trial.cut_off + 1, ended_at=None, seconds={})  # fmt: skip
     if fact.attempt < trial.attempts:
         return trial
     if isinstance(fact, Served):
@@ -193,8 +204,18 @@ def _with(trial: Trial, fact: Started | Served | Measured | LevelFailed | Ended)
         )
     if isinstance(fact, LevelFailed):
         return _changed(trial, failed_levels=(*trial.failed_levels, (fact.level, fact.reason)))
+    return _after(trial, fact)
+
+
+def _after(trial: Trial, fact: Ended | Stopped) -> Trial:
+    """*trial* when its attempt is over, and known to be."""
+    cut_off = max(0, trial.cut_off - 1)
+    if isinstance(fact, Stopped):
+        return _changed(trial, cut_off=cut_off)
     failures = (*trial.failures, fact.outcome) if isinstance(fact.outcome, Failed) else trial.failures
-    return _changed(trial, outcome=fact.outcome, failures=failures, ended_at=fact.at, seconds=fact.seconds)
+    return _changed(
+        trial, outcome=fact.outcome, failures=failures, cut_off=cut_off, ended_at=fact.at, seconds=fact.seconds
+    )
 
 
 def _changed(trial: Trial, **changes: Any) -> Trial:
