@@ -21,11 +21,10 @@ from lading.flows import serve as flow
 from lading.ports import Deployment
 from lading.spec import ref as refs
 from lading.spec import units
+from lading.spec.secret import is_secret
 from lading.spec.study import BackendChoice
 from lading.volume import servable
 from lading.wiring import serving
-
-_SECRET_WORDS = ("TOKEN", "KEY", "SECRET", "PASSWORD")
 
 
 async def serve(
@@ -186,7 +185,7 @@ def _environment(settings: Sequence[str]) -> dict[str, str]:
 
 
 def _tell_plan(output: Output, plan: Deployment) -> None:
-    env = {key: "…" if any(word in key.upper() for word in _SECRET_WORDS) else value for key, value in plan.env.items()}
+    env = {key: "…" if is_secret(key) else value for key, value in plan.env.items()}
     words = [*(f"{key}={value}" for key, value in env.items()), *plan.argv]
     document = ServePlan(
         name=plan.name,
