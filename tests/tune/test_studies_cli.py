@@ -215,3 +215,39 @@ def test_a_whole_run_is_drawn_for_those_who_watch(tmp_path):
     assert any("waiting for its first answer" in picture for picture in drawn)
     assert "best so far: trial 2, 200 tok/s" in drawn[-1]
     assert "trial 3: failed: " in drawn[-1]
+
+
+@pytest.fixture
+def newer(known):
+    """`chat.1` as a newer version might have stored it: keys that are not known here."""
+    store = wiring.store()
+    spec = {**known.spec, "priority": 3, "search": {**known.spec["search"], "warm_start": True}}
+    return store.rebudget(known.id, document=STUDY, spec=spec)
+
+
+def test_keys_of_a_newer_version_do_not_hide_a_study(command, newer):
+    assert json.loads(command("studies", "--format", "json").stdout)["run"]["id"] == "chat.1"
+    assert command("studies", "show", "chat").stdout.startswith("no trial of 3 ")
+    assert command("report", "chat", "--out", "report").returncode == 0
+
+
+def test_a_study_with_keys_of_a_newer_version_does_not_go_on_as_if_they_meant_nothing(command, newer, tmp_path):
+    (tmp_path / "chat.yaml").write_text(STUDY)
+    said = command("tune", "chat.yaml", "--dry-run").stderr
+    assert "this is another study: run 2 begins, chat.1 stays" in said
+    assert "priority: 3 → (not given)" in said
+    assert "search.warm_start: True → (not given)" in said
+
+
+def test_a_stored_value_that_means_nothing_here_is_said_to_be(command, known, tmp_path):
+    wiring.store().rebudget(known.id, document=STUDY, spec={**known.spec, "objective": {"maximize": "joy"}})
+    (tmp_path / "chat.yaml").write_text(STUDY)
+    for words in (["studies", "show", "chat"], ["tune", "chat.yaml", "--dry-run"], ["report", "chat"]):
+        done = command(*words)
+        assert done.returncode == 1
+        assert "error: the stored study of chat.1 cannot be read: objective.maximize: " in done.stderr
+        assert "upgrade" in done.stderr
+        assert "Traceback" not in done.stderr
+    listed = command("studies")
+    assert listed.returncode == 0
+    assert "the stored study of chat.1 cannot be read" in listed.stderr

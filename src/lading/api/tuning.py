@@ -11,6 +11,7 @@ from lading.events import Emit, ignore
 from lading.flows import report as reporting
 from lading.flows import tune as flow
 from lading.flows.report import Placement
+from lading.flows.study import stored
 from lading.spec import documents
 from lading.spec.base import dump
 from lading.spec.study import Study
@@ -57,7 +58,7 @@ def study(name: str, *, run: int | None = None) -> StudyResult:
         StudyError: There is none; the hint names those there are.
     """
     store, found = runs.named(wiring.existing_store(), name, run)
-    return results.result(Study.model_validate(found.spec), trials.fold(store.facts(found.id)))
+    return results.result(stored(found), trials.fold(store.facts(found.id)))
 
 
 def write_report(

@@ -16,6 +16,7 @@ from lading.answers import studies as answers
 from lading.backends import asking, record
 from lading.cli.output import Common, Output
 from lading.errors import InvalidInput, StudyError
+from lading.flows.study import stored
 from lading.ports import Store, StudyRun
 from lading.spec import documents, units
 from lading.spec.study import Study
@@ -41,8 +42,11 @@ def list_(*, common: Common | None = None) -> None:
         return
     rows = []
     for run in store.runs():
-        study, history = _study(run), trials.fold(store.facts(run.id))
-        answer = results.result(study, history)
+        try:
+            answer = results.result(stored(run), trials.fold(store.facts(run.id)))
+        except StudyError as error:  # of a newer version, maybe: the others are listed all the same
+            output.say(error.message)
+            continue
         if output.json:
             output.result(answers.StudyListed(run=_run_state(run), result=answer))
         rows.append((run.name, str(run.run), _state(run), str(answer.trials), run.created_at[:16], answer.verdict))
@@ -60,7 +64,7 @@ def show(name: str, *, run: int | None = None, common: Common | None = None) -> 
     """
     output = Output(common)
     store, found = runs.named(wiring.existing_store(), name, run)
-    study, history = _study(found), trials.fold(store.facts(found.id))
+    study, history = stored(found), trials.fold(store.facts(found.id))
     answer = results.result(study, history)
     if output.json:
         output.result(answers.StudyShown(run=_run_state(found), result=answer, trials=history))
@@ -204,10 +208,6 @@ def _free_name(store: Store, name: str) -> str:
     while f"{name}-{number}" in taken:
         number += 1
     return f"{name}-{number}"
-
-
-def _study(run: StudyRun) -> Study:
-    return Study.model_validate(run.spec)
 
 
 def _state(run: StudyRun) -> answers.State:

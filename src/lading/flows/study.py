@@ -4,7 +4,10 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from pydantic import ValidationError
+
 from lading.engines.base import Engine
+from lading.errors import StudyError
 from lading.events import Emit, ignore
 from lading.ports import Backend, LoadGenerator, Search, Store, StudyRun
 from lading.spec import changes
@@ -109,11 +112,30 @@ def opening(latest: StudyRun | None, study: Study, environment: Mapping[str, obj
     """
     if latest is None:
         return Opening(latest=None, differences=())
-    before = dict(dump(Study.model_validate(latest.spec)))
-    after = dict(dump(study))
+    before = dump(stored(latest))
+    unknown = [one for one in changes.between(before, latest.spec) if one.before is None]
+    gone = tuple(Change(key=one.key, before=one.after, after=None) for one in unknown)
+    after = dump(study)
     for spec, surroundings in ((before, latest.environment), (after, environment)):
         spec["resolved_model"] = _weights(surroundings)
-    return Opening(latest=latest, differences=changes.between(before, after))
+    return Opening(latest=latest, differences=(*changes.between(before, after), *gone))
+
+
+def stored(run: StudyRun) -> Study:
+    """The study of *run* as the store has it. Keys that a newer version of Lading knows are left out.
+
+    Raises:
+        StudyError: A value in it means nothing to this version.
+    """
+    try:
+        return Study.model_validate(run.spec, extra="ignore")
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False)[0]
+        key = ".".join(map(str, first["loc"]))
+        raise StudyError(
+            f"the stored study of {run.id} cannot be read: {key}: {first['msg']}",
+            hint="it may be of a newer Lading: upgrade to go on with it, or choose another name for this study",
+        ) from error
 
 
 def _weights(environment: Mapping[str, object]) -> object:

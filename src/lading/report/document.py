@@ -89,7 +89,7 @@ class Report(Stored):
     @property
     def spec(self) -> Study:
         """The study, parsed."""
-        return Study.model_validate(self.study)
+        return Study.model_validate(self.study, extra="ignore")
 
     def trial(self, number: int) -> ScoredTrial | None:
         """The trial of this number."""

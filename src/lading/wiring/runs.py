@@ -5,10 +5,9 @@ from pathlib import Path
 import lading
 from lading import wiring
 from lading.errors import StudyError
+from lading.flows import study as studies
 from lading.flows.report import Material, Placement
-from lading.flows.study import utc_now
 from lading.ports import Store, StudyRun
-from lading.spec.study import Study
 from lading.tuning import trial as trials
 
 
@@ -35,7 +34,7 @@ def named(store: Store | None, name: str, number: int | None = None) -> tuple[St
 
 def material(store: Store, run: StudyRun, placement: Placement) -> Material:
     """What the report of *run* is made from, as the store has it now."""
-    study = Study.model_validate(run.spec)
+    study = studies.stored(run)
     return Material(
         run=run,
         study=study,
@@ -43,6 +42,6 @@ def material(store: Store, run: StudyRun, placement: Placement) -> Material:
         directory=directory(run.id),
         engine=wiring.engine(study.engine.name),
         version=lading.__version__,
-        written_at=utc_now(),
+        written_at=studies.utc_now(),
         placement=placement,
     )

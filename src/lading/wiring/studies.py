@@ -10,7 +10,7 @@ from typing import TypeVar
 
 from lading import wiring
 from lading.engines.base import Engine
-from lading.errors import InvalidDocument, InvalidInput, LadingError, Missing
+from lading.errors import InvalidDocument, InvalidInput, LadingError, Missing, StudyError
 from lading.events import Emit
 from lading.flows import study as studies
 from lading.flows.study import Opening, Setup
@@ -112,11 +112,18 @@ def past(store: Store, study: Study) -> Estimate | None:
     """What a trial took in the newest run with the same engine, model and workload; None without one."""
     mine = studies.identity(study)
     for run in reversed(store.runs()):
-        if studies.identity(Study.model_validate(run.spec)) == mine:
+        if _identity(run) == mine:
             found = estimate.measured(trials.fold(store.facts(run.id)), "past runs")
             if found is not None:
                 return found
     return None
+
+
+def _identity(run: StudyRun) -> tuple[object, ...] | None:
+    try:
+        return studies.identity(studies.stored(run))
+    except StudyError:  # of a newer version: nothing to compare with
+        return None
 
 
 def opening(prepared: Prepared, store: Store | None) -> Opening:
