@@ -1,7 +1,7 @@
 """What a flow tells while it works: one frozen value each, one JSON line each in ``--format json``.
 
 An event is for people and logs, never state: progress may be dropped, results are also returned. Every event has a
-published schema (``lading schema events``).
+published schema (``lading schema event``).
 """
 
 from collections.abc import Callable

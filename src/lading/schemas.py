@@ -72,7 +72,7 @@ _STORED = (
 )
 
 #: What only a command says, with ``--format json``.
-_ANSWERS = (
+ANSWERS = (
     Published(name="bench-plan", kind=serving.BenchPlan, what="What `lading bench --dry-run` would measure."),
     Published(name="current-version", kind=weights.CurrentVersion, what="What `lading use` did."),
     Published(name="listed-version", kind=weights.ListedVersion, what="One version, as `lading ls` lists it."),
@@ -94,7 +94,7 @@ _ANSWERS = (
 
 #: Every published document by name, sorted.
 DOCUMENTS: dict[str, Published] = {
-    document.name: document for document in sorted((*_STORED, *_ANSWERS), key=lambda document: document.name)
+    document.name: document for document in sorted((*_STORED, *ANSWERS), key=lambda document: document.name)
 }
 
 
