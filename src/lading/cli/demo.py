@@ -38,6 +38,7 @@ space:
 objective: {{maximize: output_tokens_per_s, at: best}}
 constraints: [{{metric: error_share, at_most: 0}}]
 search: {{method: auto, seed: 0, trials: {trials}, confirm: {confirm}}}
+deadlines: {{start: 1m, measure: 2m, teardown: 30s}}
 """
 
 
@@ -59,6 +60,7 @@ def demo(
         quick: Fewer trials and requests: under a minute, with wide intervals.
     """
     output = Output(common)
+    _check_extra()
     _prepare(folder)
     output.say("Making a small Llama (24 million random weights, with a tokenizer), as safetensors and as GGUF …")
     _make_models(folder / "source")
@@ -100,11 +102,14 @@ def _prepare(folder: Path) -> None:
         ) from error
 
 
-def _make_models(folder: Path) -> None:
+def _check_extra() -> None:
     import importlib.util
 
-    if importlib.util.find_spec("xllamacpp") is None:
-        raise MissingExtra("the demo's model server", extra="demo")
+    if not all(map(importlib.util.find_spec, ("xllamacpp", "numpy", "gguf", "sqlalchemy", "optuna"))):
+        raise MissingExtra("the demo", extra="demo")
+
+
+def _make_models(folder: Path) -> None:
     from lading.testing import tiny_llama
 
     tiny_llama.write_huggingface(folder / "tiny-llama", preset=PRESET, shards=2)
