@@ -84,6 +84,19 @@ def write_all(fs: Fs, descriptor: int, data: bytes | memoryview) -> None:
         rest = rest[fs.write(descriptor, rest[:WRITE_BYTES]) :]
 
 
+def move(fs: Fs, old: Path, new: Path) -> None:
+    """Give *old* the name *new*, durably: nowhere is worse than in both places."""
+    fs.rename(old, new)
+    fs.sync_directory(new.parent)
+    fs.sync_directory(old.parent)
+
+
+def unlink(fs: Fs, path: Path) -> None:
+    """Remove a file or a link, durably."""
+    fs.unlink(path)
+    fs.sync_directory(path.parent)
+
+
 def replace(fs: Fs, path: Path, data: bytes, *, temporary: Path, mode: int) -> None:
     """Give *path* the content *data*, atomically and durably; *temporary* is on the same file system."""
     descriptor = fs.create(temporary)

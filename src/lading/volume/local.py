@@ -5,7 +5,6 @@ wholly published or not there, and leaves enough for the next writer to go on.
 """
 
 import os
-import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from io import BufferedReader
@@ -21,9 +20,8 @@ from lading.errors import (
     VolumeNotWritable,
 )
 from lading.spec import ref, units
-from lading.volume import faults, history, lock, manifests
+from lading.volume import faults, history, leftovers, lock, manifests
 from lading.volume import fs as files
-from lading.volume import journal as journals
 from lading.volume.fs import Fs
 from lading.volume.journal import Journal
 from lading.volume.lock import Held, Process
@@ -158,7 +156,7 @@ class LocalVolume:
             if staging.published is None:
                 with faults.translated(self._root, f"stage {model}@{version}"):
                     self._finish_removal(model, version)
-                    self._take_back(model, version)
+                    leftovers.take_back(self._fs, self._root, model, version)
                     self._check_way(model, version)
             try:
                 yield staging
@@ -214,9 +212,7 @@ class LocalVolume:
         files.make_directories(self._fs, final.parent, mode=staging.modes.directory)
         staging.journal.publishing(manifest.path, staging.directory.stat().st_ino)
         staging.lock.check()
-        self._fs.rename(staging.directory, final)
-        self._fs.sync_directory(final.parent)
-        self._fs.sync_directory(staging.directory.parent)
+        files.move(self._fs, staging.directory, final)
         path = self._manifest_path(manifest.model, manifest.version)
         files.make_directories(self._fs, path.parent, mode=staging.modes.directory)
         text = manifest.model_dump_json(indent=2, exclude_none=True) + "\n"
@@ -271,12 +267,8 @@ class LocalVolume:
                     f"{model}@{version} is the current version of {model}",
                     hint=f"switch first: lading use {self._root}/{model}@{max(others)}",
                 )
-            self._fs.unlink(link)
-            self._fs.sync_directory(link.parent)
-        record = self._record(model, version)
-        self._fs.rename(self._manifest_path(model, version), record)
-        self._fs.sync_directory(record.parent)
-        self._fs.sync_directory(self._manifest_path(model, version).parent)
+            files.unlink(self._fs, link)
+        files.move(self._fs, self._manifest_path(model, version), self._record(model, version))
         self._note("remove", model, version)
 
     def _finish_removal(self, model: str, version: str) -> None:
@@ -286,12 +278,9 @@ class LocalVolume:
             return
         going, final = self._root / layout.removing(model, version), self._root / layout.version(model, version)
         if final.is_dir() and not going.exists() and not manifests.is_adopted(record):
-            self._fs.rename(final, going)
-            self._fs.sync_directory(going.parent)
-            self._fs.sync_directory(final.parent)
+            files.move(self._fs, final, going)
         files.remove_tree(self._fs, going)
-        self._fs.unlink(record)
-        self._fs.sync_directory(record.parent)
+        files.unlink(self._fs, record)
         self._drop_empty(model)
 
     def _drop_empty(self, model: str) -> None:
@@ -306,36 +295,14 @@ class LocalVolume:
 
     def leftovers(self) -> tuple[Leftover, ...]:
         """What `sweep` would remove."""
-        return (*self._stagings_left(), *self._removals_left())
+        return tuple(leftovers.every(self._root))
 
     def sweep(self) -> tuple[Path, ...]:
         """Remove what killed runs left."""
         swept = tuple(left.path for left in self.leftovers() if self._remove_leftover(left))
         with faults.translated(self._root, "clean up"):
-            self._sweep_litter()
+            leftovers.sweep_litter(self._fs, self._root)
         return swept
-
-    def _stagings_left(self) -> Iterator[Leftover]:
-        for transfer in self._transfers():
-            facts = journals.read(self._root / layout.journal(transfer))
-            if facts.model is not None and lock.is_held(self._root / layout.lock(facts.model)):
-                continue
-            place = self._unpublished(facts) or self._root / layout.incoming(transfer)
-            yield Leftover(
-                kind="staging",
-                path=place if place.exists() else self._root / layout.journal(transfer),
-                size_bytes=files.tree_bytes(place),
-                model=facts.model,
-                version=facts.version,
-            )
-
-    def _removals_left(self) -> Iterator[Leftover]:
-        for record in sorted((self._root / layout.REMOVING).glob("*.json")):
-            flat, _, version = record.stem.rpartition("+")
-            model = flat.replace("+", "/")
-            places = (self._root / layout.removing(model, version), self._root / layout.version(model, version))
-            size_bytes = 0 if manifests.is_adopted(record) else sum(map(files.tree_bytes, places))
-            yield Leftover(kind="removal", path=record, size_bytes=size_bytes, model=model, version=version)
 
     def _remove_leftover(self, left: Leftover) -> bool:
         """Remove it, unless somebody began to work on it since."""
@@ -355,55 +322,14 @@ class LocalVolume:
 
     def _remove_staging(self, left: Leftover) -> None:
         if left.model and left.version and left.path == self._root / layout.version(left.model, left.version):
-            self._take_back(left.model, left.version)
-        for transfer in self._transfers():
-            facts = journals.read(self._root / layout.journal(transfer))
-            if (facts.model, facts.version) == (left.model, left.version):
-                files.remove_tree(self._fs, self._root / layout.incoming(transfer))
-                self._drop_journal(self._root / layout.journal(transfer))
+            leftovers.take_back(self._fs, self._root, left.model, left.version)
+        for transfer in leftovers.transfers_of(self._root, left.model, left.version):
+            files.remove_tree(self._fs, self._root / layout.incoming(transfer))
+            self._drop_journal(self._root / layout.journal(transfer))
         if left.model:
             self._drop_empty(left.model)
 
-    def _transfers(self) -> list[str]:
-        """Ids of all transfers that have a staging directory or a journal."""
-        staged = {path.name for path in (self._root / layout.INCOMING).glob("*")}
-        return sorted(staged | {path.stem for path in (self._root / layout.JOURNAL).glob("*.jsonl")})
-
-    def _sweep_litter(self) -> None:
-        """Remove what a crash left of locks and temporary files, when nobody can be at it any more."""
-        litter = [*(self._root / layout.TEMPORARY).glob("*"), *(self._root / layout.LOCKS).glob(".[no]*-*")]
-        for path in litter:
-            if time.time() - path.lstat().st_mtime < lock.STALE_S:
-                continue
-            if path.is_dir() and not path.is_symlink():
-                files.remove_tree(self._fs, path)
-            else:
-                self._fs.unlink(path)
-
     # ------------------------------------------------------------------------------------- what stands at a final path
-
-    def _unpublished(self, facts: journals.Facts) -> Path | None:
-        """The directory that was renamed to its final path by the run that wrote *facts*, and then got no manifest."""
-        if facts.published_path is None or facts.model is None or facts.version is None:
-            return None
-        final = self._root / layout.version(facts.model, facts.version)
-        try:
-            mine = final.lstat().st_ino == facts.inode
-        except (FileNotFoundError, NotADirectoryError):
-            return None
-        return final if mine and not self._manifest_path(facts.model, facts.version).exists() else None
-
-    def _take_back(self, model: str, version: str) -> None:
-        """Undo the rename of a run that died before its manifest was there."""
-        for transfer in self._transfers():
-            facts = journals.read(self._root / layout.journal(transfer))
-            if (facts.model, facts.version) != (model, version):
-                continue
-            final, incoming = self._unpublished(facts), self._root / layout.incoming(transfer)
-            if final is not None:
-                self._fs.rename(final, incoming)
-                self._fs.sync_directory(incoming.parent)
-                self._fs.sync_directory(final.parent)
 
     def _check_way(self, model: str, version: str) -> None:
         """See that nothing foreign is at the final path; an empty directory may be."""
@@ -492,8 +418,7 @@ class LocalVolume:
 
     def _drop_journal(self, path: Path) -> None:
         if path.exists():
-            self._fs.unlink(path)
-            self._fs.sync_directory(path.parent)
+            files.unlink(self._fs, path)
 
     def _check_apart(self, model: str) -> None:
         """No model's name begins another's: `a/b` would be a version of `a`."""
