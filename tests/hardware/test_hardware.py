@@ -85,22 +85,27 @@ def test_a_program_that_fails_or_is_junk_is_no_gpu(tmp_path, monkeypatch):
     assert gpus.found() == ()
 
 
-def burn(seconds):
-    until = time.monotonic() + seconds
-    while time.monotonic() < until:
+def burn(started, stop):
+    started.set()
+    while not stop.is_set():
         pass
 
 
 def test_what_is_ours_is_not_foreign_and_what_is_not_is():
     """One busy child process of ours, looked at from both sides; others on this machine only add."""
-    child = multiprocessing.get_context("spawn").Process(target=burn, args=(1.6,))
+    new = multiprocessing.get_context("spawn")
+    started, stop = new.Event(), new.Event()
+    child = new.Process(target=burn, args=(started, stop))
     child.start()
-    time.sleep(0.4)
+    assert started.wait(60)
     to_us, to_a_stranger = ForeignLoad(lambda: [os.getpid()]), ForeignLoad(list)
+    began, used = time.monotonic(), psutil.Process(child.pid).cpu_times().user
     time.sleep(0.8)
     strangers, ours = to_a_stranger.cpus(), to_us.cpus()
+    share = (psutil.Process(child.pid).cpu_times().user - used) / (time.monotonic() - began)
+    stop.set()
     child.join()
-    assert strangers - ours > 0.4
+    assert strangers - ours > share / 2 > 0
     assert ours >= 0.0
 
 

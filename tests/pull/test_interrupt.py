@@ -45,14 +45,14 @@ def test_once(running, server, start, tmp_path, number):
 def test_twice(running, server, start, tmp_path):
     """The second one need not wait for anything: not even for a server that is silent."""
     process, arguments, _ = running
-    server.slow = 3.0
+    server.slow = 60.0
     time.sleep(0.2)
     process.send_signal(signal.SIGINT)
     line = process.stderr.readline()
     began = time.monotonic()
     process.send_signal(signal.SIGINT)
     done = finish(process)
-    assert time.monotonic() - began < 1
+    assert time.monotonic() - began < 15
     check_said("interrupted-twice", subprocess.CompletedProcess([], done.returncode, "", line + done.stderr))
     assert shown(tmp_path / "volume") == []
 

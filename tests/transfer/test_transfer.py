@@ -115,10 +115,10 @@ def test_after_a_cut_only_the_rest_is_asked_for(case, server):
 
 def test_a_stalled_server_is_left_after_the_sockets_timeout(case, server, monkeypatch):
     monkeypatch.setattr("lading.sources.get.SOCKET_TIMEOUT_S", 0.3)
-    server.plan("m/b.bin", web.Stall(100_000, 2.0))
+    server.plan("m/b.bin", web.Stall(100_000, 60.0))
     began = time.monotonic()
     assert whole(case.run())
-    assert time.monotonic() - began < 2
+    assert time.monotonic() - began < 30
 
 
 def test_a_fault_that_stays_is_told_and_keeps_what_was_finished(case, server):
@@ -181,7 +181,7 @@ def test_a_full_volume_stops_it_and_says_so(case, monkeypatch):
 
 @pytest.mark.parametrize("workers", [1, 3])
 def test_cancel_is_seen_soon_and_ends_all_threads(case, server, workers):
-    server.slow = 0.02
+    server.slow = 0.5  # the whole would take 20 s
     with ThreadPoolExecutor(1) as pool:
         running = pool.submit(case.run, workers=workers)
         while not server.sent:
@@ -189,8 +189,8 @@ def test_cancel_is_seen_soon_and_ends_all_threads(case, server, workers):
         began = time.monotonic()
         case.cancel.set()
         with pytest.raises(Cancelled):
-            running.result(timeout=10)
-        assert time.monotonic() - began < 2
+            running.result(timeout=20)
+        assert time.monotonic() - began < 10
     case.cancel.clear()
     server.slow = 0
     assert whole(case.run())
@@ -207,8 +207,8 @@ def test_cancel_while_waiting_for_a_retry(case, server):
         began = time.monotonic()
         case.cancel.set()
         with pytest.raises(Cancelled):
-            running.result(timeout=10)
-        assert time.monotonic() - began < 2
+            running.result(timeout=20)
+        assert time.monotonic() - began < 15
 
 
 @given(failures=st.integers(1, 60), jitter=st.floats(0, 1))

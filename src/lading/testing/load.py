@@ -83,8 +83,8 @@ def files(directory: Path) -> list[Path]:
 
 
 async def quiet(truth: Handle) -> dict[str, Any]:
-    """The server's statistics, once it saw every connection end (at most a second later)."""
-    for _ in range(100):
+    """The server's statistics, once it saw every connection end (at most a few seconds later)."""
+    for _ in range(400):
         stats = truth.stats()
         if stats["open_connections"] == 0 and stats["running"] == 0:
             break
@@ -124,7 +124,8 @@ class LoadContract:
         done = await one_level(load, endpoint(truth), offered, tmp_path)
         _, found = told(done)
         assert truth.stats()["most_running"] == 20
-        assert median((record.sent_s or 0) - record.scheduled_s for record in found) < 0.020
+        late_s = median((record.sent_s or 0) - record.scheduled_s for record in found)
+        assert late_s < 0.020 + done.summary.health.loop_lag_p99_s  # a machine that is busy is late, too
         assert [record.scheduled_s for record in found] == pytest.approx([n / 50 for n in range(20)], abs=0.001)
 
     async def test_poisson_arrivals_are_uneven_and_the_seed_s_own(
@@ -247,7 +248,7 @@ class LoadContract:
         assert [record.reconnects for record in found] == [0, 0, 0, 1, 0]
         assert done.summary.health.reconnects == 1
         assert found[3].ttft_s is not None
-        assert found[3].ttft_s < 0.250
+        assert found[3].ttft_s < 0.100 + median(record.ttft_s or 0 for record in found)
 
     async def test_a_server_that_closes_after_every_answer_is_measured_all_the_same(
         self, load: LoadGenerator, truth: Handle, tmp_path: Path
@@ -370,10 +371,12 @@ class LoadContract:
         self, load: LoadGenerator, truth: Handle, tmp_path: Path, levels: dict[str, Any]
     ) -> None:
         truth.set(ttft_ms=5000)
-        run = measured(load, endpoint(truth), workload(levels=levels), tmp_path)
-        with pytest.raises(TimeoutError):
-            await asyncio.wait_for(run, 0.3)
-        assert truth.stats()["aborted"] + truth.stats()["running"] >= 4
+        run = asyncio.ensure_future(measured(load, endpoint(truth), workload(levels=levels), tmp_path))
+        while not run.done() and truth.stats()["running"] < 4:
+            await asyncio.sleep(0.01)
+        assert run.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await run
         stats = await quiet(truth)
         assert (stats["open_connections"], stats["running"]) == (0, 0)
         assert len(asyncio.all_tasks()) == 1
