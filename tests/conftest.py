@@ -1,6 +1,7 @@
 """Fixtures that all tests may use. Nothing outside the test's own folders is written: LADING_HOME is one of them."""
 
 import os
+import signal
 import subprocess
 import sys
 
@@ -16,6 +17,12 @@ settings.register_profile(
 )
 settings.register_profile("soak", deadline=None, max_examples=2000, suppress_health_check=list(HealthCheck))
 settings.load_profile("soak" if os.environ.get("LADING_SOAK") else "steady")
+
+
+def pytest_configure():
+    """Ctrl-C means what it means to a user, also where tests run in the background (a shell ignores it there)."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(autouse=True)

@@ -372,7 +372,7 @@ class LoadContract:
     ) -> None:
         truth.set(ttft_ms=5000)
         run = asyncio.ensure_future(measured(load, endpoint(truth), workload(levels=levels), tmp_path))
-        while not run.done() and truth.stats()["running"] < 4:
+        while not run.done() and truth.stats()["running"] < 4:  # noqa: ASYNC110 - another process
             await asyncio.sleep(0.01)
         assert run.cancel()
         with pytest.raises(asyncio.CancelledError):
