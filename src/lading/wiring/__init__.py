@@ -7,6 +7,7 @@ Third parties add sources, engines and backends through the entry points ``ladin
 import os
 from collections.abc import Callable
 from importlib.metadata import EntryPoint, entry_points
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -94,10 +95,10 @@ def store() -> "Store":
     Raises:
         MissingExtra: SQLAlchemy or Alembic is not installed.
     """
-    try:
-        from lading.store.sql import SqlStore
-    except ModuleNotFoundError as error:
-        raise MissingExtra("keeping studies", extra="tune") from error
+    if not all(map(find_spec, ("sqlalchemy", "alembic"))):  # before anything is made: Alembic is imported late
+        raise MissingExtra("keeping studies", extra="tune")
+    from lading.store.sql import SqlStore
+
     return SqlStore.at(home())
 
 
