@@ -36,9 +36,13 @@ class ShowsStaging(LocalVolume):
 class Forgets(LocalVolume):
     """Keeps its id in memory."""
 
+    def __init__(self, *arguments, **options):
+        super().__init__(*arguments, **options)
+        self._own = secrets.token_hex(8)
+
     @property
     def id(self):
-        return str(id(self))
+        return self._own
 
 
 class HashesTheName(LocalVolume):
@@ -52,7 +56,7 @@ def _with_sha(entry):
 
 class NeverResumes(LocalVolume):
     def _staging(self, model, version, transfer, held):
-        return super()._staging(model, version, f"{transfer}{id(self)}", held)
+        return super()._staging(model, version, f"{transfer}{secrets.token_hex(8)}", held)
 
 
 class MixesTransfers(LocalVolume):
