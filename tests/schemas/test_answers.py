@@ -209,6 +209,13 @@ def test_no_command_is_left_out_and_no_document_either():
     assert {document.name for document in schemas.ANSWERS} <= told
 
 
+def test_the_page_about_json_names_every_command_and_its_answer():
+    page = (Path(__file__).parents[2] / "docs/json.md").read_text(encoding="utf-8")
+    told = {answer for steps in (*CASES.values(), *SERVED.values()) for _, answer in steps} - {None}
+    assert [name for name in told if f"](schemas/{name}.json)" not in page] == []
+    assert [command for command in app.COMMANDS if f"`{command}" not in page and f"`lading {command}" not in page] == []
+
+
 def test_a_key_that_no_schema_names_is_noticed():
     assert problems("reply", {"model": "a", "answer": "b"}) == []
     assert problems("reply", {"model": "a", "answer": "b", "seconds": 1}) == ["/seconds: not in the schema"]
