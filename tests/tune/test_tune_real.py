@@ -13,12 +13,24 @@ from pathlib import Path
 
 import psutil
 import pytest
+from tests.backends.places import UncheckedLlamaCpp
 from tests.testbed import require
+from tests.tune.conftest import study_of
 
 from lading import wiring
+from lading.backends.process import ProcessBackend
+from lading.engines.base import Parameter
+from lading.engines.llamacpp import LlamaCpp
+from lading.flows import study as studies
+from lading.flows import tune as flow
+from lading.flows.study import Setup
+from lading.flows.trial import GRACE_S
 from lading.measure import records
 from lading.measure.summary import summarize
+from lading.tuning import search as searches
+from lading.tuning import space
 from lading.tuning import trial as trials
+from lading.tuning.estimate import Estimate
 from lading.tuning.trial import Completed, Proposed
 
 KILLED = Path(__file__).with_name("killed.py")
@@ -172,6 +184,48 @@ def test_killed_from_outside_at_random_moments(folder, lading_home):
     assert all(isinstance(trial.outcome, Completed) or trial.outcome.name == "cut-off" for trial in found)
     assert len([fact for fact in facts if isinstance(fact, Proposed)]) == len(found)
     assert servers(lading_home) == []
+
+
+async def test_a_server_without_slots_fails_as_silent_and_not_for_the_deadline(tiny_gguf, tmp_path, lading_home):
+    """`n_parallel` 0 says it is ready and hangs. A rule refuses it; this engine knows none."""
+    study = study_of(name="hang", space={"n_parallel": {"choice": [0]}}, search={"trials": 2, "confirm": 0},
+                     workload={"scenario": "D(4,2)", "levels": {"concurrency": [1]}, "requests": 2, "warmup": 0},
+                     engine={"name": "llama.cpp"}, deadlines={"start": "4s", "measure": "30s"})  # fmt: skip
+    engine, store = Unchecked(), wiring.store()
+    points = space.of(study, engine)
+    run = studies.open_run(store, studies.opening(None, study, {}), study, document="…", environment={})
+    with wiring.lease() as lease:
+        await flow.tune(Setup(
+            study=study, run=run, model=str(tiny_gguf), served_name="tiny", defaults={}, engine=engine,
+            backend=ProcessBackend(study.backend, home=lading_home), load=wiring.load_generator(), store=store,
+            search=searches.make("grid", points, 2), estimate=Estimate(seconds=1, origin="guess"),
+            directory=tmp_path, lease=lease.id, space_size=points.size,
+        ))  # fmt: skip
+    _, found, _ = history("hang")
+    assert isinstance(found[0].outcome, Completed)
+    assert (found[1].outcome.name, found[1].outcome.phase) == ("server-silent", "ready")
+    assert [failure.name for failure in found[1].failures] == ["server-silent"] * 2
+    assert any("READY http://" in line for line in found[1].outcome.log)
+    assert all(trial.seconds["start"] + trial.seconds["ready"] < 4 + GRACE_S for trial in found)
+    assert servers(lading_home) == []
+
+
+class Unchecked(UncheckedLlamaCpp):
+    """Of its parameters it knows one, and takes any value for it."""
+
+    parameters = {"n_parallel": Parameter(name="n_parallel", kind="int", flags=("n_parallel",), default=1)}
+
+    def parse(self, params):
+        return dict(params)
+
+    def resolved(self, params):
+        return {"n_parallel": 1, **params}
+
+    def request_body(self):
+        return LlamaCpp().request_body()
+
+    def classify(self, log, returncode):
+        return LlamaCpp().classify(log, returncode)
 
 
 def started(folder, *arguments):
