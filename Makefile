@@ -3,6 +3,9 @@ PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 PIP    := $(BIN)/python -m pip --disable-pip-version-check
+# Tests mostly wait for servers: more at once than a small machine has cores. One file stays in one process.
+# WORKERS=0: all in one.
+WORKERS ?= 3
 
 .PHONY: help demo test check testbed soak benchmarks schemas lock clean
 
@@ -13,7 +16,7 @@ demo: $(VENV)/demo  ## set up, then pull, verify, serve, measure and tune a smal
 	$(BIN)/lading demo
 
 test: check  ## set up, then check and test everything that this machine can run
-	$(BIN)/python -m pytest $(TESTS)
+	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile $(TESTS)
 
 check: $(VENV)/test  ## format, lint, types (the layers are checked by a test)
 	$(BIN)/ruff format --check src tests benchmarks
