@@ -4,12 +4,11 @@ from pathlib import Path
 from typing import Annotated
 
 from cyclopts import Parameter
-from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn
 
+from lading.cli.bar import Bar
 from lading.cli.interrupt import stoppable
 from lading.cli.output import Common, Output
-from lading.events import Event, FilePulled, Published, PullPlanned, PullProgress, Unchanged
+from lading.events import Event, Published, PullPlanned, PullProgress, Unchanged
 from lading.flows import pull as flow
 from lading.spec import ref as refs
 from lading.spec import units
@@ -121,19 +120,17 @@ class PullView:
     """Draws a pull for a person who watches: how far, how fast, how long still."""
 
     def __init__(self) -> None:
-        self._progress: Progress | None = None
-        self._files = 0
-        self._pulled = 0
+        self._bar = Bar()
+        self._title = ""
 
     def __call__(self, event: Event) -> None:
         """Draw *event*."""
         match event:
             case PullPlanned():
-                self._begin(event)
-            case PullProgress():
-                self._move(event)
-            case FilePulled():
-                self._pulled += 1
+                self._title = f"{event.model}@{event.version}"
+                self._draw(event.kept_bytes, event.size_bytes, "")
+            case PullProgress() if self._title:  # one that was under way when all ended is not drawn
+                self._draw(event.done_bytes, event.total_bytes, _state(event))
             case Published() | Unchanged():
                 self.close()
             case _:
@@ -141,29 +138,15 @@ class PullView:
 
     def close(self) -> None:
         """Leave the terminal as it was; idempotent."""
-        if self._progress is not None:
-            self._progress.stop()
-            self._progress = None
+        self._title = ""
+        self._bar.close()
 
-    def _begin(self, event: PullPlanned) -> None:
-        self._files = event.files
-        columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[state]}"))
-        self._progress = Progress(*columns, console=Console(stderr=True), transient=True)
-        self._progress.start()
-        self._progress.add_task(
-            f"{event.model}@{event.version}", total=event.size_bytes, completed=event.kept_bytes, state=""
-        )
-
-    def _move(self, event: PullProgress) -> None:
-        if self._progress is not None:
-            task = self._progress.task_ids[0]
-            self._progress.update(task, completed=event.done_bytes, total=event.total_bytes, state=state(event))
+    def _draw(self, done_bytes: int, total_bytes: int, state: str) -> None:
+        self._bar.draw(self._title, done_bytes=done_bytes, total_bytes=total_bytes, state=state)
 
 
-def state(event: PullProgress) -> str:
+def _state(event: PullProgress) -> str:
     """``1.20 GB of 14.2 GB, 830 MB/s, 15.7 s left``."""
     left = f", {units.show_seconds(event.eta_s)} left" if event.eta_s is not None else ""
-    return (
-        f"{units.show_bytes(event.done_bytes)} of {units.show_bytes(event.total_bytes)}, "
-        f"{units.show_rate(event.rate_bytes_per_s)}{left}"
-    )
+    done, total = units.show_bytes(event.done_bytes), units.show_bytes(event.total_bytes)
+    return f"{done} of {total}, {units.show_rate(event.rate_bytes_per_s)}{left}"
