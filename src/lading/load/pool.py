@@ -145,7 +145,7 @@ class Pool:
         loop = asyncio.get_running_loop()
         if not self._addresses:
             found = await loop.getaddrinfo(self.target.host, self.target.port, type=1)
-            self._addresses = [(address[4][0], address[4][1]) for address in found]  # type: ignore[misc]
+            self._addresses = [(address[4][0], address[4][1]) for address in found]  # type: ignore[misc]  # host and port come first
         options: dict[str, Any] = {"ssl": self._tls, "server_hostname": self.target.host} if self._tls else {}
         for host, port in self._addresses[:-1]:
             try:
