@@ -193,7 +193,11 @@ def test_secrets_of_the_environment_are_not_in_the_manifests(material, tmp_path)
             assert b"hf_verysecret" not in path.read_bytes()
     script = (tmp_path / "out/manifests/run.sh").read_text()
     assert "export OMP_NUM_THREADS=2" in script
-    assert "Not written here, because they look secret: HF_TOKEN." in script
+    assert "It needs in its environment, and has no value for them here: HF_TOKEN." in script
+    assert ': "${HF_TOKEN:?export it first}"' in script
+    assert 'HF_TOKEN: "${HF_TOKEN:?export it first}"' in (tmp_path / "out/manifests/docker-compose.yaml").read_text()
+    for name in ("deployment.yaml", "kserve-inferenceservice.yaml"):
+        assert "secretKeyRef" in (tmp_path / "out/manifests" / name).read_text()
 
 
 def test_the_paths_in_the_page_are_those_that_were_written(material, tmp_path):

@@ -101,7 +101,8 @@ def test_serving_the_same_twice_is_once(lading, engine, model, home):
 
 
 def test_a_dry_run_prints_the_command_and_starts_nothing(lading, engine, model, home):
-    done = lading("serve", model, "--set", "n_parallel=2", "--port", "8123", "--env", "HF_TOKEN=hf_1", "--dry-run")
+    done = lading("serve", model, "--set", "n_parallel=2", "--port", "8123", "--env", "HF_TOKEN", "--dry-run",
+                  env={"HF_TOKEN": "hf_1"})  # fmt: skip
     assert done.returncode == 0
     assert '"n_parallel": 2' in done.stdout
     assert '"port": 8123' in done.stdout

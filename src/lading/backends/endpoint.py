@@ -127,7 +127,8 @@ def checked_url(url: str | None) -> str:
     """
     parts = urlsplit(url or "")
     if parts.scheme not in {"http", "https"} or not parts.hostname:
-        raise InvalidInput(f"{url!r} is not the URL of a server", hint="such as http://127.0.0.1:8000")
+        shown = "that" if parts.username or parts.query else repr(url)
+        raise InvalidInput(f"{shown} is not the URL of a server", hint="such as http://127.0.0.1:8000")
     if parts.username or parts.password:
         raise InvalidInput(
             f"the URL of {parts.hostname} holds a password", hint=f"put the key in {API_KEY_VARIABLE} instead"

@@ -17,7 +17,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from lading.backends import asking, lease, processes, programs, record
+from lading.backends import asking, lease, passing, processes, programs, record
 from lading.backends.record import ServerRecord
 from lading.engines.base import Engine, Launch
 from lading.errors import PortInUse, ServerDied, ServingError, TeardownFailed
@@ -73,7 +73,7 @@ class ProcessBackend:
             program=program.name,
             argv=argv,
             argv_sha256=hashlib.sha256("\0".join(argv).encode()).hexdigest(),
-            env={**added, **self._choice.env, **request.env},
+            env={**added, **passing.given(self._choice.env), **request.env},
             model=request.model,
             served_name=request.served_name,
             params=dict(request.params),
@@ -132,6 +132,7 @@ class ProcessBackend:
                 text = file.read().decode("utf-8", "replace")
         except FileNotFoundError:
             return ()
+        text = passing.without_secrets(text)
         return tuple(asking.printable(line.rstrip("\r")) for line in text.split("\n") if line.strip())[-lines:]
 
     async def remove(self, name: str, *, within_s: float = 60.0) -> None:
@@ -195,7 +196,7 @@ class ProcessBackend:
 
     def _spawn(self, server: ServerRecord, added: Mapping[str, str]) -> "subprocess.Popen[bytes]":
         """Start the process: here, not in a helper thread, because a leased one ends when the thread that started it does."""
-        env = {key: value for key, value in os.environ.items() if key not in _PRIVATE}
+        env = {key: value for key, value in os.environ.items() if key not in _PRIVATE - self._choice.env.keys()}
         env |= added
         env[record.MARKER] = server.mark
         if server.lease is not None:

@@ -1,7 +1,6 @@
 """`lading serve`, `lading stop`, `lading ask`."""
 
 import asyncio
-import os
 import shlex
 import sys
 from collections.abc import Sequence
@@ -20,8 +19,7 @@ from lading.events import Event, ServerStarting
 from lading.flows import serve as flow
 from lading.ports import Deployment
 from lading.spec import ref as refs
-from lading.spec import units
-from lading.spec.secret import is_secret
+from lading.spec import secret, units
 from lading.spec.study import BackendChoice
 from lading.volume import servable
 from lading.wiring import serving
@@ -66,11 +64,12 @@ async def serve(
     model = servable.servable(refs.parse(ref))
     if backend != "process":
         raise InvalidInput(f"{backend!r} cannot start a server here", hint="use --backend process")
-    adapter = serving.process_backend(BackendChoice(kind=backend, python=python, env=_environment(env), port=port))
+    variables = _environment(env)
+    adapter = serving.process_backend(BackendChoice(kind=backend, python=python, env=variables, port=port))
     request = serving.request(model, engine, _parameters(set_), served_name=served_name, name=name, host=host)
     plan = adapter.plan(request)
     if dry_run:
-        _tell_plan(output, plan)
+        _tell_plan(output, plan, passed=[key for key, value in variables.items() if value is None])
         return
     if model.unmanaged:
         output.say(f"{model.path} has no manifest: served as it is, its format ({model.format}) was checked")
@@ -174,18 +173,22 @@ def _parameters(settings: Sequence[str]) -> dict[str, object]:
     return params
 
 
-def _environment(settings: Sequence[str]) -> dict[str, str]:
-    env: dict[str, str] = {}
+def _environment(settings: Sequence[str]) -> dict[str, str | None]:
+    """Variables with their values; None for one that is passed on."""
+    env: dict[str, str | None] = {}
     for setting in settings:
         key, equals, value = setting.partition("=")
-        if not equals and key not in os.environ:
-            raise InvalidInput(f"--env {key} passes a variable on that is not set", hint=f"--env {key}=VALUE")
-        env[key] = value if equals else os.environ[key]
+        env[key] = value if equals else None
+    for key in secret.literal(env):
+        raise InvalidInput(
+            f"--env {key}=… would show a secret to everyone on this machine",
+            hint=f"export {key}, and pass it on by its name: --env {key}",
+        )
     return env
 
 
-def _tell_plan(output: Output, plan: Deployment) -> None:
-    env = {key: "…" if is_secret(key) else value for key, value in plan.env.items()}
+def _tell_plan(output: Output, plan: Deployment, *, passed: Sequence[str]) -> None:
+    env = {**plan.env, **dict.fromkeys(passed, "…")}
     words = [*(f"{key}={value}" for key, value in env.items()), *plan.argv]
     document = ServePlan(
         name=plan.name,

@@ -18,7 +18,7 @@ from lading.cli.output import Common, Output
 from lading.errors import InvalidInput, StudyError
 from lading.flows.study import stored
 from lading.ports import Store, StudyRun
-from lading.spec import documents, units
+from lading.spec import documents, secret, units
 from lading.spec.study import Study
 from lading.store import runlock
 from lading.tuning import contest, verdict
@@ -155,7 +155,12 @@ def copy(
     new = new or _free_name(store, name)
     path = out or Path(f"{new}.yaml")
     text = changed(found.document, {"name": new, **_settings(set_)})
-    documents.parse(text, Study, name=f"the copy of {found.id}")
+    copied = documents.parse(text, Study, name=f"the copy of {found.id}")
+    for name_of_secret in secret.literal(copied.backend.env):
+        raise InvalidInput(
+            f"{name_of_secret} may not stand in a document with its value",
+            hint=f"--set backend.env.{name_of_secret}= , and export it",
+        )
     try:
         with path.open("x", encoding="utf-8") as file:
             file.write(text)

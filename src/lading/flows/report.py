@@ -178,6 +178,7 @@ def _target(material: Material, report: Report) -> Target | None:
         argv=secret.public_argv(trial.argv),
         program=str(program) if program in material.engine.programs else None,
         env=secret.public_env(study.backend.env),
+        passed_env=secret.passed_on(study.backend.env),
         origin=_origin(report, winner.number, winner.changed, str(program or "")),
         namespace=placement.namespace,
         gpus=placement.gpus,
@@ -190,12 +191,12 @@ def _origin(report: Report, number: int, changed: Mapping[str, object], program:
     """Where an artefact came from, in lines for its head."""
     told = ", ".join(f"{name}={value}" for name, value in changed.items()) or "the defaults"
     with_program = f", measured with {program}" if program else ""
-    hidden = [name for name in report.spec.backend.env if secret.is_secret(name)]
+    passed = ", ".join(secret.passed_on(report.spec.backend.env))
     return (
         f"Written by Lading {report.lading} on {report.written_at[:10]}.",
         f"Study {report.run.name}, run {report.run.run}, trial {number}{with_program}: {told}",
         report.result.verdict,
-        *((f"Not written here, because they look secret: {', '.join(hidden)}.",) if hidden else ()),
+        *((f"It needs in its environment, and has no value for them here: {passed}.",) if passed else ()),
     )
 
 

@@ -24,9 +24,10 @@ def docker_compose(target: Target) -> str:
         {"type": "bind", "source": _dollar(target.model.host_path), "target": MOUNT, "read_only": True,
          "bind": {"create_host_path": False}}
     ]  # fmt: skip
-    env = targets.environment(target, command)
+    env = {name: _dollar(value) for name, value in targets.environment(target, command).items()}
+    env |= {name: f"${{{name}:?export it first}}" for name in target.passed_env}
     if env:
-        service["environment"] = {name: _dollar(value) for name, value in env.items()}
+        service["environment"] = env
     service["healthcheck"] = {
         "test": ["CMD-SHELL", _dollar(targets.first_request(target))],
         "interval": "60s", "timeout": "60s", "start_period": "30m", "start_interval": "5s", "retries": 3,

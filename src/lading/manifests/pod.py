@@ -28,8 +28,15 @@ def container(target: Target, name: str, *, template: bool = False) -> dict[str,
         made["command"] = [_literal(word, template=template) for word in entry]
     made["args"] = [_literal(word, template=template) for word in command.argv]
     env = targets.environment(target, command)
-    if env:
-        made["env"] = [{"name": key, "value": _literal(value, template=template)} for key, value in env.items()]
+    variables: list[dict[str, Any]] = [
+        {"name": key, "value": _literal(value, template=template)} for key, value in env.items()
+    ]
+    variables += [
+        {"name": name, "valueFrom": {"secretKeyRef": {"name": target.secret, "key": name}}}
+        for name in target.passed_env
+    ]
+    if variables:
+        made["env"] = variables
     made["ports"] = [{"containerPort": PORT, "protocol": "TCP"}]
     made["startupProbe"] = {
         "exec": {"command": ["sh", "-c", _literal(targets.first_request(target), template=template)]},
@@ -83,6 +90,12 @@ def head(target: Target, purpose: str, file: str) -> list[str]:
             f"CHANGE {target.claim}: the PersistentVolumeClaim that holds the weights. They must be at",
             f"{target.model.claim_path}/ below its root. A wrong path is not an error to Kubernetes: it makes",
             "an empty folder there, and the server fails to start.",
+        ]
+    if target.passed_env:
+        lines += [
+            "",
+            f"CREATE the Secret {target.secret} first, from a file with a line {target.passed_env[0]}=… for each variable:",
+            f"kubectl create secret generic {target.secret} --from-env-file=FILE",
         ]
     where = f" -n {target.namespace}" if target.namespace else " -n NAMESPACE"
     if target.namespace is None:

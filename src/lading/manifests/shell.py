@@ -26,8 +26,9 @@ def run_sh(target: Target) -> str:
     head = comment([*target.origin, "", f"Runs the server of that trial on this machine{what}. Ctrl-C stops it."])
     port = f"PORT=${{PORT:-{PORT}}}\n" if movable else ""
     exports = "".join(f"export {name}={shlex.quote(value)}\n" for name, value in environment(target, command).items())
+    needed = "".join(f': "${{{name}:?export it first}}"\n' for name in target.passed_env)
     words = " \\\n  ".join(_lines(argv))
-    return f"#!/bin/sh\n{head}set -eu\n{port}{exports}exec {words}\n"
+    return f"#!/bin/sh\n{head}set -eu\n{needed}{port}{exports}exec {words}\n"
 
 
 def _measured(target: Target) -> tuple[tuple[str, ...], Command]:

@@ -58,6 +58,7 @@ class Target:
         argv: The whole command line that was measured on this machine, a free port as ``{port}``; empty: none recorded.
         program: The engine's program that was measured; None where that is not known.
         env: Environment of the server, without secrets.
+        passed_env: Variables it needs that are not written with a value: by name from where it runs.
         origin: Lines that say where it came from: the study, the trial, its score, its gain.
         namespace: None: left out, so that `kubectl -n` decides.
         gpus: None: by the parameters, see `gpus`.
@@ -72,11 +73,17 @@ class Target:
     argv: tuple[str, ...] = ()
     program: str | None = None
     env: Mapping[str, str] = field(default_factory=dict)
+    passed_env: tuple[str, ...] = ()
     origin: tuple[str, ...] = ()
     namespace: str | None = None
     gpus: int | None = None
     cpus: str | None = None
     memory: str | None = None
+
+    @property
+    def secret(self) -> str:
+        """The name of the Kubernetes Secret that holds `passed_env`."""
+        return f"{self.name}-env"
 
     @property
     def claim(self) -> str:

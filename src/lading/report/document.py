@@ -6,7 +6,7 @@ from urllib.parse import urlsplit
 
 from lading.measure.records import Level
 from lading.spec.base import Stored, dump
-from lading.spec.secret import HIDDEN, is_secret, public_argv
+from lading.spec.secret import HIDDEN, holds_secret, is_secret, public_argv
 from lading.spec.study import Study
 from lading.tuning import score as scores
 from lading.tuning.result import StudyResult
@@ -148,7 +148,7 @@ def _scored(trial: Trial, study: Study, secrets: Sequence[str]) -> ScoredTrial:
 
 def _secrets(study: Study) -> tuple[str, ...]:
     """Values of the study that must not be shown, longest first."""
-    found = [value for name, value in study.backend.env.items() if is_secret(name)]
+    found = [value for name, value in study.backend.env.items() if value and holds_secret(name, value)]
     if study.backend.url:
         found.append(urlsplit(study.backend.url).password or "")
     found += [str(value) for name, value in study.engine.parameters.items() if is_secret(name)]

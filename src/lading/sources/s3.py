@@ -34,7 +34,7 @@ from lading.errors import (
     SourceMissing,
     SourceTransient,
 )
-from lading.sources.get import SOCKET_TIMEOUT_S, Get, RangeReader
+from lading.sources.get import SOCKET_TIMEOUT_S, Get, RangeReader, without_secrets
 from lading.spec.documents import nearest
 from lading.spec.ref import Reference, SourceRef
 from lading.weights import listing
@@ -149,12 +149,12 @@ class S3Source:
             raise SourceDenied(f"no credentials for {ref} were found", hint=_CREDENTIALS) from error
         except SSLError as error:
             raise SourceError(
-                f"the certificate of {self._client.meta.endpoint_url} cannot be trusted",
+                f"the certificate of {without_secrets(self._client.meta.endpoint_url)} cannot be trusted",
                 hint="name your CA bundle in AWS_CA_BUNDLE",
             ) from error
         except (HTTPClientError, BotoConnectionError) as error:
             raise SourceTransient(
-                f"{self._client.meta.endpoint_url} cannot be reached: {_reason(error)}",
+                f"{without_secrets(self._client.meta.endpoint_url)} cannot be reached: {_reason(error)}",
                 hint="is --endpoint right, is the server up?",
             ) from error
         except BotoCoreError as error:
@@ -180,6 +180,11 @@ _CREDENTIALS = (
 
 def _client(endpoint: str | None) -> Any:
     """A client of botocore: path style for every store that is not AWS, unsigned where there are no credentials."""
+    if endpoint is not None and "@" in endpoint:
+        raise InvalidInput(
+            "--endpoint has a user or password in it",
+            hint="give them as AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or as a profile",
+        )
     if endpoint is not None and not endpoint.startswith(("http://", "https://")):
         raise InvalidInput(f"--endpoint {endpoint!r} is not an address", hint=f"write `--endpoint http://{endpoint}`")
     try:

@@ -17,6 +17,7 @@ from ruamel.yaml.comments import CommentedBase, CommentedMap, CommentedSeq
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
 
 from lading.errors import InvalidDocument
+from lading.spec import secret
 
 Document = TypeVar("Document", bound=BaseModel)
 Location = tuple[int | str, ...]
@@ -57,7 +58,7 @@ def parse(text: str, kind: type[Document], *, name: str = "<text>") -> Document:
         mark = error.problem_mark or error.context_mark
         where = f"{name}:{mark.line + 1}" if mark else name
         raise InvalidDocument(
-            f"{name} is not valid YAML", problems=[f"{where}: {error.problem or error.context}"]
+            f"{name} is not valid YAML", problems=[f"{where}: {_without_values(error.problem or error.context or '')}"]
         ) from error
     except YAMLError as error:
         raise InvalidDocument(f"{name} is not valid YAML", problems=[str(error)]) from error
@@ -132,8 +133,18 @@ def _problem(name: str, tree: CommentedBase, kind: type[BaseModel], detail: Erro
     elif detail["type"] == "too_short":
         message = f"needs at least {detail['ctx']['min_length']}"
     elif detail["type"] != "value_error":
-        message = f"{message}, not {detail['input']!r}"
+        message += "" if any(map(_is_private, location)) else f", not {detail['input']!r}"
     return f"{name}:{line or 1}: {key}: {message}"
+
+
+def _is_private(part: int | str) -> bool:
+    """Whether what stands below this key may be a secret, and is not repeated in a message."""
+    return part == "env" or secret.is_secret(str(part))
+
+
+def _without_values(problem: str) -> str:
+    """*problem* of YAML without the values of keys: ``found duplicate key "a" with value …`` may show a secret."""
+    return problem.partition(" with value ")[0]
 
 
 def _not_among(detail: ErrorDetails) -> str:

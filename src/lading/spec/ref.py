@@ -22,6 +22,7 @@ RESERVED = frozenset({"current", ".lading", "lost+found"})
 MODEL_DEPTH = 3
 _NAME = re.compile(r"[a-z0-9](?:[a-z0-9.-]{0,61}[a-z0-9])?")
 _SCHEME = re.compile(r"([a-z][a-z0-9+.-]*)://(.*)", re.DOTALL)
+_LOGIN = re.compile(r"[^/@:]*:[^/@]*@")
 _CLAIM = re.compile(r"(?:([a-z0-9-]{1,63}):)?([a-z0-9](?:[a-z0-9.-]*[a-z0-9])?)(?:/(.*))?")
 
 
@@ -61,6 +62,12 @@ class SourceRef:
     def __str__(self) -> str:
         return f"{self.scheme}://{self.location}"
 
+    @property
+    def shown(self) -> str:
+        """As it may be shown: without user, password and query, any of which may be a secret."""
+        host, slash, path = self.location.partition("?")[0].partition("/")
+        return f"{self.scheme}://{host.rpartition('@')[2]}{slash}{path}"
+
 
 Reference = LocalRef | ClaimRef | SourceRef
 
@@ -87,6 +94,10 @@ def parse(text: str) -> Reference:
         return _local(location)
     if scheme == "pvc":
         return _claim(text, location)
+    if scheme not in {"http", "https"} and _LOGIN.match(location):
+        raise InvalidReference(
+            f"a {scheme}:// reference takes no user and password", hint="give them by the environment"
+        )
     if not location.strip("/"):
         raise InvalidReference(f"{text} names nothing after {scheme}://")
     return SourceRef(scheme=scheme, location=location)

@@ -37,8 +37,8 @@ class BackendChoice(Spec):
     kind: str = "process"
     python: str | None = None
     """process: the interpreter of the environment that has the engine; None: this one, then the path."""
-    env: dict[str, str] = {}
-    """Environment variables of the server."""
+    env: dict[str, str | None] = {}
+    """Environment variables of the server; one without a value (`HF_TOKEN:`) is passed on from the environment of Lading."""
     url: str | None = None
     """endpoint: where it already runs."""
     api_key_env: str | None = None

@@ -12,7 +12,7 @@ from lading.engines import facts as model_facts
 from lading.engines.base import ModelFacts
 from lading.errors import FormatRefused, InvalidReference, SourceMissing
 from lading.spec import ref as refs
-from lading.spec.ref import LocalRef, Reference
+from lading.spec.ref import LocalRef, Reference, SourceRef
 from lading.volume import find
 from lading.volume.find import Found
 from lading.weights import formats, gguf
@@ -54,9 +54,10 @@ def servable(ref: Reference) -> Servable:
         FormatRefused: A plain folder or file that is no whole model.
     """
     if not isinstance(ref, LocalRef):
+        shown = ref.shown if isinstance(ref, SourceRef) else ref
         raise InvalidReference(
-            f"{ref} is not on this machine: a server here reads a folder, a file or a model on a volume",
-            hint=f"lading pull {ref} ./volume",
+            f"{shown} is not on this machine: a server here reads a folder, a file or a model on a volume",
+            hint=f"lading pull {shown} ./volume",
         )
     found = find.locate(ref)
     if found is not None and found.model is None:

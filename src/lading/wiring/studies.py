@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from lading import wiring
+from lading.backends import passing
 from lading.engines.base import Engine
 from lading.errors import InvalidDocument, InvalidInput, LadingError, Missing, StudyError
 from lading.events import Emit
@@ -18,7 +19,7 @@ from lading.hardware import environment, host
 from lading.measure import lengths
 from lading.measure.summary import PERCENTILES
 from lading.ports import Backend, Deployment, Search, ServeRequest, Store, StudyRun
-from lading.spec import documents, units
+from lading.spec import documents, secret, units
 from lading.spec import ref as refs
 from lading.spec.documents import Location
 from lading.spec.study import Study
@@ -201,6 +202,7 @@ def _lone_problems(study: Study) -> Iterator[Problem]:
     """What is wrong in the document by itself, beyond its types."""
     if study.backend.kind == "endpoint":
         yield ("backend", "kind"), "a server that already runs cannot be restarted with other parameters; use process"
+    yield from _environment_problems(study)
     try:
         lengths.parse(study.workload.scenario)
     except InvalidInput as error:
@@ -211,6 +213,14 @@ def _lone_problems(study: Study) -> Iterator[Problem]:
     if shortest_s > study.deadlines.measure:
         needed = units.show_seconds(shortest_s)
         yield ("deadlines", "measure"), f"the levels alone take {needed} at their own pace; set at least {needed}"
+
+
+def _environment_problems(study: Study) -> Iterator[Problem]:
+    env = study.backend.env
+    for name in secret.literal(env):
+        yield ("backend", "env", name), f"a secret may not stand in a document; write `{name}:` and export it"
+    for name in passing.missing(env):
+        yield ("backend", "env", name), "is passed on from the environment, where it is not set; export it first"
 
 
 def _objective_problems(study: Study) -> Iterator[Problem]:
