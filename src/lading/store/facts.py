@@ -14,7 +14,7 @@ from lading.errors import StudyError
 from lading.tuning.trial import Fact
 
 #: Raised when a kind of fact is added, or the meaning of one changes; a new key with a default does not raise it.
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 1
 
 _FACT: TypeAdapter[Fact] = TypeAdapter(Fact)
 
