@@ -40,6 +40,15 @@ def test_a_call_inside_a_flow_is_refused_rather_than_stuck():
         portal.run(nested())
 
 
+@pytest.fixture
+def interruptible():
+    """Ctrl-C raises, as in any program: a test runner's worker ignores it."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("interruptible")
 def test_an_interrupt_cancels_the_flow_and_waits_for_its_clean_up():
     steps = []
 

@@ -13,7 +13,7 @@ from lading.ports import Backend, LoadGenerator, Search, Store, StudyRun
 from lading.spec import changes
 from lading.spec.base import dump
 from lading.spec.changes import Change
-from lading.spec.clock import utc_now as utc_now  # noqa: PLC0414 - wiring.runs reads it from here
+from lading.spec.clock import utc_now
 from lading.spec.study import Study
 from lading.tuning import trial as trials
 from lading.tuning.estimate import Estimate

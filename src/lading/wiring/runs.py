@@ -8,6 +8,7 @@ from lading.errors import StudyError
 from lading.flows import study as studies
 from lading.flows.report import Material, Placement
 from lading.ports import Store, StudyRun
+from lading.spec.clock import utc_now
 from lading.tuning import trial as trials
 
 
@@ -42,6 +43,6 @@ def material(store: Store, run: StudyRun, placement: Placement) -> Material:
         directory=directory(run.id),
         engine=wiring.engine(study.engine.name),
         version=lading.__version__,
-        written_at=studies.utc_now(),
+        written_at=utc_now(),
         placement=placement,
     )
