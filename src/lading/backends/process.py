@@ -13,6 +13,7 @@ import signal
 import subprocess
 import time
 from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -86,14 +87,8 @@ class ProcessBackend:
 
     async def apply(self, deployment: Deployment) -> None:
         """As `lading.ports.Backend.apply`. What is left of a dead server of that name is removed first."""
-        if not await self.alive(deployment.name):
+        while not self._started_or_adopted(deployment):
             await self.remove(deployment.name)
-        with lease.exclusive(self._home / "run" / ".lock"):  # nothing is awaited while it is held
-            before = record.read(self._home, deployment.name)
-            if before is None:
-                self._start(deployment)
-            else:
-                self._adopt(before, deployment)
 
     async def ready(self, name: str, *, within_s: float) -> Ready:
         """As `lading.ports.Backend.ready`."""
@@ -175,6 +170,26 @@ class ProcessBackend:
 
     # ------------------------------------------------------------------------------------------------------ steps
 
+    def _started_or_adopted(self, deployment: Deployment) -> bool:
+        """Start it, or keep what runs under its name; False: a dead server is in the way.
+
+        Decided under the lock, so that of two who apply one name at once, one starts and the other finds it running.
+        """
+        with self._alone():
+            before = record.read(self._home, deployment.name)
+            if before is None:
+                record.erase(self._home, deployment.name)  # a log without a server
+                self._start(deployment)
+            elif processes.leader(before) is None:
+                return False
+            else:
+                self._adopt(before, deployment)
+        return True
+
+    def _alone(self) -> AbstractContextManager[None]:
+        """The lock under which servers of this home are started and forgotten; nothing is awaited while it is held."""
+        return lease.exclusive(self._home / "run" / ".lock")
+
     def _start(self, deployment: Deployment) -> None:
         port = deployment.port
         if port is not None and processes.port_is_taken(deployment.host, port):
@@ -243,7 +258,7 @@ class ProcessBackend:
     def _remove(self, name: str, within_s: float) -> None:
         server = record.read(self._home, name)
         if server is None:
-            record.erase(self._home, name)
+            self._forget(name, None)
             return
         until = time.monotonic() + within_s
         processes.send(processes.of(server), signal.SIGTERM)
@@ -257,7 +272,16 @@ class ProcessBackend:
                 )
         _wait_port_free(server, until)
         self._reap_child(name)
-        record.erase(self._home, name)
+        self._forget(name, server)
+
+    def _forget(self, name: str, server: ServerRecord | None) -> None:
+        """Erase what is written down of *server*, unless another one was started under its name meanwhile."""
+        if not record.folder(self._home, name).exists():
+            return
+        with self._alone():
+            now = record.read(self._home, name)
+            if (now.mark if now else None) == (server.mark if server else None):
+                record.erase(self._home, name)
 
     def _reap_child(self, name: str) -> None:
         started = self._started.pop(name, None)

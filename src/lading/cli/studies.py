@@ -97,9 +97,11 @@ def logs(
     output = Output(common)
     store, found = runs.named(wiring.existing_store(), name, run)
     asked = _asked_trial(found, trials.fold(store.facts(found.id)), trial)
-    number = attempt or asked.attempts
+    number = attempt or max(asked.attempts, 1)
     live = record.log_file(wiring.home(), f"{found.id}.t{asked.number}.a{number}")
     kept = runs.directory(found.id) / f"trial-{asked.number}" / f"attempt-{number}" / "server.log"
+    if follow and asked.outcome is None:
+        _wait_for_either(live, kept, while_held=name)
     lines = _followed(live) if follow and live.exists() else _lines(live if live.exists() else kept)
     if lines is None:
         reason = getattr(asked.outcome, "reason", "")
@@ -111,6 +113,12 @@ def logs(
             output.result(answers.StudyLogLine(trial=asked.number, attempt=number, line=line))
         else:
             print(asking.printable(line), flush=follow)
+
+
+def _wait_for_either(live: Path, kept: Path, *, while_held: str) -> None:
+    """Wait until a server that is about to start has a log, as long as someone works on the study."""
+    while not live.exists() and not kept.exists() and runlock.is_held(wiring.home(), while_held):
+        time.sleep(POLL_S)
 
 
 @app.command

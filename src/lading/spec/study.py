@@ -37,7 +37,7 @@ class BackendChoice(Spec):
     kind: str = "process"
     python: str | None = None
     """process: the interpreter of the environment that has the engine; None: this one, then the path."""
-    env: dict[str, str | None] = {}
+    env: dict[Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")], str | None] = {}
     """Environment variables of the server; one without a value (`HF_TOKEN:`) is passed on from the environment of Lading."""
     url: str | None = None
     """endpoint: where it already runs."""
