@@ -1,6 +1,7 @@
 """What a flow starts is removed however it ends, or handed over whole."""
 
 import asyncio
+from dataclasses import replace
 
 import pytest
 from tests.backends.places import end_all, living
@@ -50,6 +51,19 @@ async def test_a_served_block_has_a_server_that_is_gone_afterwards(backend, home
         assert len(living(home)) == 1
     assert living(home) == []
     assert [type(event) for event in told] == [ServerStarting, ServerReady, ServerStopped]
+
+
+async def test_another_command_than_the_planned_one_is_told(home, told):
+    class Wrapped(ProcessBackend):
+        """Someone's wrapper drops the last argument."""
+
+        async def ready(self, name, *, within_s):
+            found = await super().ready(name, within_s=within_s)
+            return replace(found, argv=found.argv[:-1])
+
+    async with flow.serving(Wrapped(BackendChoice(), home=home), request(), within_s=10, emit=told.append) as served:
+        assert served.differences[0].startswith("another command runs than was planned: ")
+    assert told[1].differences == served.differences
 
 
 async def test_an_error_in_the_block_removes_the_server_and_is_passed_on(backend, home, told):

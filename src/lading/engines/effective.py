@@ -4,6 +4,7 @@ Answers are foreign: whatever is not of the expected shape is passed over, nothi
 """
 
 import re
+import shlex
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -21,6 +22,24 @@ def differences(requested: Mapping[str, Value], effective: Mapping[str, Value]) 
         for name, asked in sorted(requested.items())
         if name in effective and not _same(name, asked, effective[name])
     )
+
+
+def command_differences(planned: Sequence[str], running: Sequence[str] | None) -> tuple[str, ...]:
+    """Where the command line that runs is not the *planned* one, in words; *running* None: it cannot be known.
+
+    ``{port}`` stands for any number. A program that is a script runs under its interpreter: words before the planned
+    arguments are no difference.
+    """
+    if running is None:
+        return ()
+    arguments = planned[1:]
+    runs = running[len(running) - len(arguments) :] if len(running) > len(arguments) else ()
+    same = len(runs) == len(arguments) and all(map(_is_word, arguments, runs))
+    return () if same else (f"another command runs than was planned: {shlex.join(running)}",)
+
+
+def _is_word(planned: str, runs: str) -> bool:
+    return re.fullmatch(r"\d+".join(map(re.escape, planned.split("{port}"))), runs) is not None
 
 
 def llamacpp(answers: Mapping[str, Any], log: Sequence[str]) -> dict[str, Value]:

@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from lading.engines.effective import differences
+from lading.engines import effective
 from lading.events import Emit, ServerReady, ServerStarting, ServerStopped
 from lading.ports import Backend, Deployment, Ready, ServeRequest
 
@@ -70,29 +70,43 @@ async def stop(backend: Backend, name: str, *, emit: Emit, within_s: float = TEA
     emit(ServerStopped(name=name))
 
 
-async def _started(backend: Backend, deployment: Deployment, within_s: float, emit: Emit) -> Served:
-    emit(
-        ServerStarting(
-            name=deployment.name,
-            engine=deployment.engine.name,
-            argv=deployment.argv,
-            argv_sha256=deployment.argv_sha256,
-        )
+def starting(deployment: Deployment) -> ServerStarting:
+    """Told before a server is started."""
+    return ServerStarting(
+        name=deployment.name,
+        engine=deployment.engine.name,
+        argv=deployment.argv,
+        argv_sha256=deployment.argv_sha256,
     )
+
+
+def differing(deployment: Deployment, ready: Ready) -> tuple[str, ...]:
+    """Where what runs is not what was planned: the command line, and what the server says of itself."""
+    return (
+        *effective.command_differences(deployment.argv, ready.argv),
+        *effective.differences(deployment.params, ready.effective),
+    )
+
+
+def answered(deployment: Deployment, ready: Ready) -> ServerReady:
+    """Told when a server answered a real request."""
+    return ServerReady(
+        name=deployment.name,
+        url=ready.endpoint.base_url,
+        served_name=ready.endpoint.served_name,
+        ready_s=ready.ready_s,
+        effective=dict(ready.effective),
+        differences=differing(deployment, ready),
+    )
+
+
+async def _started(backend: Backend, deployment: Deployment, within_s: float, emit: Emit) -> Served:
+    emit(starting(deployment))
     await backend.apply(deployment)
     ready = await backend.ready(deployment.name, within_s=within_s)
-    differing = differences(deployment.params, ready.effective)
-    emit(
-        ServerReady(
-            name=deployment.name,
-            url=ready.endpoint.base_url,
-            served_name=ready.endpoint.served_name,
-            ready_s=ready.ready_s,
-            effective=dict(ready.effective),
-            differences=differing,
-        )
-    )
-    return Served(deployment=deployment, ready=ready, differences=differing)
+    told = answered(deployment, ready)
+    emit(told)
+    return Served(deployment=deployment, ready=ready, differences=told.differences)
 
 
 async def _carried_through(work: Coroutine[Any, Any, None]) -> None:

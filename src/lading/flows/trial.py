@@ -11,7 +11,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from lading import events
-from lading.engines import effective
 from lading.errors import InvalidInput, MeasurementError, ServingError, TeardownFailed
 from lading.flows import serve
 from lading.flows.study import Setup
@@ -146,33 +145,17 @@ async def _live(now: Attempt, deployment: Deployment) -> Outcome:
 async def _start(now: Attempt, deployment: Deployment, deadline_s: float) -> Endpoint:
     setup = now.setup
     with now.during("start", deadline_s):
-        setup.emit(
-            events.ServerStarting(
-                name=now.name,
-                engine=setup.engine.name,
-                argv=deployment.argv,
-                argv_sha256=deployment.argv_sha256,
-            )
-        )
+        setup.emit(serve.starting(deployment))
         await setup.backend.apply(deployment)
     left_s = deadline_s - now.seconds["start"]
     with now.during("ready", left_s):
         ready = await setup.backend.ready(now.name, within_s=left_s)
-    differences = effective.differences(deployment.params, ready.effective)
+    told = serve.answered(deployment, ready)
     setup.append(
         Served(number=now.number, attempt=now.attempt, ready_s=ready.ready_s, effective=dict(ready.effective),
-               differences=differences)
+               differences=told.differences)
     )  # fmt: skip
-    setup.emit(
-        events.ServerReady(
-            name=now.name,
-            url=ready.endpoint.base_url,
-            served_name=ready.endpoint.served_name,
-            ready_s=ready.ready_s,
-            effective=dict(ready.effective),
-            differences=differences,
-        )
-    )
+    setup.emit(told)
     return ready.endpoint
 
 
