@@ -51,6 +51,7 @@ def check(case, done, home, tmp_path):
     said = re.sub(r"127\.0\.0\.1:\d+", "127.0.0.1:PORT", re.sub(r"port \d+", "port PORT", said))
     said = re.sub(r"\S+ \(pid \d+\)", "PROGRAM (pid N)", said)
     said = re.sub(r"(?m)^  \| .*$", lambda line: re.sub(r"\d+\.\d+\.\d+\.\d+ ", "", line[0]), said)
+    said = re.sub(r"\d,\d{3},\d{3}", "N,NNN,NNN", said)  # the tiny model's text differs between versions of Python
     golden.check("serving", case, said)
     assert not [path for path in home.rglob("*") if path.is_file() and path.name != ".lock"]
 

@@ -97,10 +97,11 @@ def logs(
     output = Output(common)
     store, found = runs.named(wiring.existing_store(), name, run)
     asked = _asked_trial(found, trials.fold(store.facts(found.id)), trial)
-    number = attempt or max(asked.attempts, 1)
+    awaited = follow and asked.outcome is None
+    number = attempt or (max(asked.attempts, 1) if awaited else asked.attempts)
     live = record.log_file(wiring.home(), f"{found.id}.t{asked.number}.a{number}")
     kept = runs.directory(found.id) / f"trial-{asked.number}" / f"attempt-{number}" / "server.log"
-    if follow and asked.outcome is None:
+    if awaited:
         _wait_for_either(live, kept, while_held=name)
     lines = _followed(live) if follow and live.exists() else _lines(live if live.exists() else kept)
     if lines is None:

@@ -54,6 +54,7 @@ class EngineContract:
         assert engine.name
         assert engine.version
         assert engine.programs
+        assert all(probe.path.startswith("/") for probe in engine.probes)
         assert isinstance(json.dumps(dict(engine.request_body())), str)
 
     def test_the_catalogue_agrees_with_itself(self, engine: Engine) -> None:
