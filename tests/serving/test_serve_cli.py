@@ -225,9 +225,8 @@ def test_ctrl_c_while_it_starts_leaves_nothing(lading_argv, home, tmp_path, stri
     script.write_text(
         "from lading import wiring\n"
         "from lading.testing.scripted_engine import ScriptedEngine\n"
-        "from lading.cli import app, serve\n"
+        "from lading.cli import app\n"
         "wiring.engine = lambda name: ScriptedEngine()\n"
-        "serve._check_rules = lambda *_: None\n"
         "app.main()\n"
     )
     tiny_llama.write_gguf(tmp_path / "tiny.gguf")

@@ -163,7 +163,7 @@ class ProcessBackend:
 
     def kill_started(self) -> None:
         """Kill what this object started, at once: for a program that is about to leave without waiting for anything."""
-        for started in self._started.values():
+        for started in tuple(self._started.values()):  # a removal in a thread may be taking one out
             if started.process is not None:
                 processes.send(processes.of(started.server), signal.SIGKILL)
                 record.erase(self._home, started.server.name)
