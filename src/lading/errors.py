@@ -27,6 +27,18 @@ A library call raises one of these or lets a bug crash; it never returns a made-
     │   ├── VolumeFull, VolumeNotWritable, VolumeTooNew, ModelBusy, NotPublished
     ├── ServingError                 1   a server did not come to serve; carries phase, class and log
     │   ├── PortInUse, ServerDied, NotReady, WrongModelServed, ServerSilent, TeardownFailed
+    ├── ClusterError                 1   the Kubernetes API did not do as asked
+    │   ├── ClusterUnreachable           no answer, or no configuration that says where
+    │   ├── ClusterDenied                a right is missing; the hint is the RBAC rule to add
+    │   ├── ChannelClosed                a stream into a pod broke
+    │   ├── ClusterConflict              another owner of a field, or the object changed meanwhile
+    │   └── ObjectMissing                there is no such object
+    ├── PlacementError               1   something on the cluster keeps our pod or Job from its work
+    │   ├── PreflightFailed              found before anything was started: all problems, each with its remedy
+    │   ├── PodFailed                    our pod or Job ended, or cannot start; carries the log
+    │   └── ClaimUnusable                the claim cannot be bound, mounted or written
+    ├── StillRunning                 5   a deadline passed, and what was waited for goes on
+    ├── VersionSkew                  3   command, image, layout or store of another major version
     ├── MeasurementError             1   a level could not be measured at all
     ├── StudyError                   1   the study cannot go on as asked
     └── Cancelled                  130   the user stopped it; what was done is kept
@@ -202,6 +214,78 @@ class WrongModelServed(ServingError):
 
 class TeardownFailed(ServingError):
     """Something of a server is still there after removal."""
+
+
+class ClusterError(LadingError):
+    """The Kubernetes API did not do as asked.
+
+    Attributes:
+        status: The HTTP status, None where there was no answer.
+    """
+
+    def __init__(self, message: str, *, hint: str | None = None, status: int | None = None) -> None:
+        super().__init__(message, hint=hint)
+        self.status = status
+
+
+class ClusterUnreachable(ClusterError):
+    """No answer from the API server, or nothing says where it is."""
+
+
+class ClusterDenied(ClusterError):
+    """A right is missing; the hint is the RBAC rule to add."""
+
+
+class ChannelClosed(ClusterError):
+    """A stream into a pod broke before its end; worth another connection."""
+
+
+class ClusterConflict(ClusterError):
+    """Another manager owns a field, or the object changed meanwhile."""
+
+
+class ObjectMissing(ClusterError):
+    """There is no such object."""
+
+
+class PlacementError(LadingError):
+    """Something on the cluster keeps our pod or Job from its work."""
+
+
+class PreflightFailed(PlacementError):
+    """Found before anything was started: all *problems*, each a fact with its remedy."""
+
+    def __init__(self, message: str, *, problems: Sequence[str] = (), hint: str | None = None) -> None:
+        super().__init__("\n".join([message, *(f"  {problem}" for problem in problems)]), hint=hint)
+        self.problems = tuple(problems)
+
+
+class PodFailed(PlacementError):
+    """A pod or Job of ours ended without its result, or cannot start.
+
+    Attributes:
+        log: The last lines of its log, oldest first.
+    """
+
+    def __init__(self, message: str, *, hint: str | None = None, log: Sequence[str] = ()) -> None:
+        super().__init__(message, hint=hint)
+        self.log = tuple(log)
+
+
+class ClaimUnusable(PlacementError):
+    """The claim cannot be bound, mounted or written."""
+
+
+class StillRunning(LadingError):
+    """A deadline of the user's passed; what was waited for goes on."""
+
+    exit_code = 5
+
+
+class VersionSkew(LadingError):
+    """Command, image, layout or store of another major version than ours."""
+
+    exit_code = 3
 
 
 class MeasurementError(LadingError):

@@ -176,6 +176,27 @@ class Volume(Protocol):
         """
 
 
+class Channel(Protocol):
+    """Bytes both ways between us and a program elsewhere (its stdin and stdout); blocking, and thread-safe per direction."""
+
+    def send(self, data: bytes | memoryview) -> None:
+        """Hand all of *data* on; returns when it may be reused. Waits where the other side does not keep up.
+
+        Raises:
+            ChannelClosed: The other side is gone.
+        """
+
+    def receive(self) -> bytes:
+        """The next bytes, as many as there are; empty when the other side has ended.
+
+        Raises:
+            ChannelClosed: The stream broke before its end.
+        """
+
+    def close(self) -> None:
+        """End the stream; idempotent. A `receive` under way returns."""
+
+
 # ---------------------------------------------------------------------------------------------------------- serving
 
 

@@ -1,0 +1,1 @@
+"""Evidence → findings: what is wrong, what shows it, and the command that mends it. Pure."""

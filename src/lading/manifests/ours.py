@@ -1,0 +1,30 @@
+"""What marks an object on a cluster as ours, and where things are inside our pods."""
+
+MANAGED_BY = "app.kubernetes.io/managed-by"
+#: Server-side apply's owner of the fields we set, and the value of `MANAGED_BY`.
+MANAGER = "lading"
+#: Label: what the object is for; one of `PURPOSES`.
+PURPOSE = "lading.dev/purpose"
+#: Label: the claim it works on.
+CLAIM = "lading.dev/claim"
+#: Label: the model it works on, `/` as `.`.
+MODEL = "lading.dev/model"
+#: Annotation: the command document it runs, as JSON; never holds a secret.
+COMMAND = "lading.dev/command"
+#: Annotation: who started it, as that person's kubeconfig or notebook says.
+STARTED_BY = "lading.dev/started-by"
+PURPOSES = ("pull", "reader", "writer", "repair")
+#: Where our pods mount the claim, at its root.
+MOUNT = "/volume"
+#: The environment variable in which a pod finds its command document.
+COMMAND_VARIABLE = "LADING_COMMAND"
+#: The group that owns what an unowned volume's pods write, where no SCC and no other pod says which.
+GROUP = 65532
+
+
+def labels(purpose: str, *, claim: str, model: str | None = None) -> dict[str, str]:
+    """The labels of an object of ours."""
+    made = {MANAGED_BY: MANAGER, PURPOSE: purpose, CLAIM: claim[:63].rstrip("-.")}
+    if model:
+        made[MODEL] = model.replace("/", ".")[:63].rstrip("-.")
+    return made
