@@ -22,6 +22,27 @@ class Notice(Stored):
     hint: str | None = None
 
 
+class SourceListed(Stored):
+    """What a source has, and the room there is for it, as a pod beside the volume sees both."""
+
+    event: Literal["source_listed"] = "source_listed"
+    source: str
+    revision: str
+    model: str
+    """Its name on the volume."""
+    files: int
+    size_bytes: int
+    kept_bytes: int = 0
+    """Of these, already on the volume from an interrupted pull."""
+    format: str | None = None
+    """None where it was not checked: the source does not say sizes."""
+    free_bytes: int
+    published: tuple[str, ...] = ()
+    """Versions of that model on the volume."""
+    unchanged: str | None = None
+    """The version that has this very content."""
+
+
 class PullPlanned(Stored):
     """What a pull will do."""
 
@@ -255,7 +276,7 @@ class Wrote(Stored):
 
 
 Event = Annotated[
-    Notice | PullPlanned | PullProgress | FilePulled | Published | Unchanged | VerifyProgress | FileBad | Verified
+    Notice | SourceListed | PullPlanned | PullProgress | FilePulled | Published | Unchanged | VerifyProgress | FileBad | Verified
     | ServerStarting | ServerReady | ServerStopped | LevelStarted | LevelProgress | LevelMeasured | LevelNotMeasured
     | StudyPlanned | TrialStarted | PhaseStarted | TrialEnded | StudyEnded | Wrote,
     Discriminator("event"),
