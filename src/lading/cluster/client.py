@@ -4,7 +4,7 @@ One `Cluster` is one connection pool on one event loop. Every method names what 
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from types import TracebackType
 from typing import Any, Self
 
@@ -15,6 +15,7 @@ from lading.cluster.kinds import Kind, Object, of
 from lading.errors import ClusterConflict, ClusterDenied, ClusterError, ClusterUnreachable, ObjectMissing
 from lading.manifests.ours import MANAGER
 
+_MESSAGE_BYTES = 16 << 20
 _TIMEOUT = aiohttp.ClientTimeout(total=60, sock_connect=10)
 
 
@@ -32,7 +33,9 @@ class Cluster:
 
     async def __aenter__(self) -> Self:
         self._session = aiohttp.ClientSession(
-            headers=dict(self.connection.headers), connector=aiohttp.TCPConnector(ssl=self.connection.tls or True)
+            headers=dict(self.connection.headers),
+            connector=aiohttp.TCPConnector(ssl=self.connection.tls or True, limit=0),
+            middlewares=(_refusal,),
         )
         return self
 
@@ -115,6 +118,32 @@ class Cluster:
         except ObjectMissing:
             return
 
+    # ------------------------------------------------------------------------------------------------------- streams
+
+    async def websocket(
+        self, path: str, *, query: Sequence[tuple[str, str]], protocols: Sequence[str]
+    ) -> aiohttp.ClientWebSocketResponse:
+        """A WebSocket with the first of *protocols* that the server speaks; no compression, pings left to the caller.
+
+        Raises:
+            ObjectMissing, ClusterDenied, ClusterUnreachable, ClusterError: As named; nothing was started.
+        """
+        assert self._session is not None
+        try:
+            return await self._session.ws_connect(
+                self.connection.server + path,
+                params=query,
+                protocols=protocols,
+                autoping=False,
+                max_msg_size=_MESSAGE_BYTES,
+                proxy=self.connection.proxy,
+                timeout=aiohttp.ClientWSTimeout(ws_close=2.0),
+            )
+        except aiohttp.WSServerHandshakeError as error:
+            raise ClusterError(f"{path} opens no WebSocket: {error.message}", status=error.status) from error
+        except (aiohttp.ClientError, TimeoutError) as error:
+            raise ClusterUnreachable(f"{self.connection.server} does not answer: {error}") from error
+
     # ------------------------------------------------------------------------------------------------------ requests
 
     def _place(self, kind: Kind, namespace: str | None) -> str | None:
@@ -144,6 +173,14 @@ class Cluster:
             raise _meaning(answer.status, text)
         document: Object = json.loads(text)
         return document
+
+
+async def _refusal(request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType) -> aiohttp.ClientResponse:
+    """Read why an upgrade is refused: aiohttp's own error keeps only the number."""
+    answer = await handler(request)
+    if "Upgrade" in request.headers and answer.status >= 400:
+        raise _meaning(answer.status, await answer.text())
+    return answer
 
 
 def _meaning(status: int, text: str) -> ClusterError:
