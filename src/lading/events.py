@@ -109,6 +109,29 @@ class VerifyProgress(Stored):
     rate_bytes_per_s: float
 
 
+class Failed(Stored):
+    """The last line of a command in a pod that could not be done. Here, the same is an error with this exit code."""
+
+    event: Literal["failed"] = "failed"
+    code: str
+    """The kind of error, such as ``SourceDenied``."""
+    message: str
+    hint: str | None = None
+    exit_code: int
+    retryable: bool = False
+    """Whether another attempt may do it: the pod then exits with 75."""
+
+
+class CommandEnded(Stored):
+    """The last line of a command in a pod that was done; its result came before."""
+
+    event: Literal["command_ended"] = "command_ended"
+    command: str
+    seconds: float
+    peak_memory_bytes: int
+    """The most memory its process held."""
+
+
 Problem = Literal["missing", "size", "sha256", "unreadable", "extra"]
 
 
@@ -276,7 +299,8 @@ class Wrote(Stored):
 
 
 Event = Annotated[
-    Notice | SourceListed | PullPlanned | PullProgress | FilePulled | Published | Unchanged | VerifyProgress | FileBad | Verified
+    Notice | SourceListed | PullPlanned | PullProgress | FilePulled | Published | Unchanged
+    | Failed | CommandEnded | VerifyProgress | FileBad | Verified
     | ServerStarting | ServerReady | ServerStopped | LevelStarted | LevelProgress | LevelMeasured | LevelNotMeasured
     | StudyPlanned | TrialStarted | PhaseStarted | TrialEnded | StudyEnded | Wrote,
     Discriminator("event"),

@@ -10,8 +10,8 @@ from typing import Any
 
 from pydantic import TypeAdapter
 
+from lading.answers import jobs, serving, studies, weights
 from lading.answers import schemas as own
-from lading.answers import serving, studies, weights
 from lading.engines.base import Parameter
 from lading.engines.documents import EngineDocument, RuleDocument
 from lading.events import Event
@@ -59,6 +59,7 @@ _STORED = (
     Published(name="engine-rule", kind=RuleDocument, what="One check before an engine is started."),
     Published(name="event", kind=Event, what="One line of `--format json` while a command works."),
     Published(name="fact", kind=Fact, what="What happened in a study: one entry of its append-only history."),
+    Published(name="job-report", kind=jobs.JobReport, what="`.lading/jobs/NAME.json`: what a Job did on a claim."),
     Published(name="manifest", kind=Manifest, what="The manifest of one published version of a model."),
     Published(name="record", kind=RequestRecord, what="One request: a line of a raw record file, after the first."),
     Published(name="record-header", kind=RecordHeader, what="The first line of a raw record file."),
@@ -75,6 +76,9 @@ _STORED = (
 ANSWERS = (
     Published(name="bench-plan", kind=serving.BenchPlan, what="What `lading bench --dry-run` would measure."),
     Published(name="current-version", kind=weights.CurrentVersion, what="What `lading use` did."),
+    Published(name="job-cancelled", kind=jobs.JobCancelled, what="What `lading jobs cancel` did."),
+    Published(name="job-listed", kind=jobs.JobListed, what="One Job of ours, as `lading jobs` lists it."),
+    Published(name="job-started", kind=jobs.JobStarted, what="A Job that `lading pull --detach` left running."),
     Published(name="listed-version", kind=weights.ListedVersion, what="One version, as `lading ls` lists it."),
     Published(name="removed", kind=weights.Removed, what="One thing `lading rm` or `prune` removed, or would."),
     Published(name="reply", kind=serving.Reply, what="What a server answered to `lading ask`."),

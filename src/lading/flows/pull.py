@@ -14,6 +14,7 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
+from functools import partial
 from typing import TypeVar
 
 import lading
@@ -115,15 +116,16 @@ async def decide(
 
 
 async def fulfil(
-    order: Order, source: Source, volume: Volume, *, use: bool = True, emit: Emit = ignore
+    order: Order, source: Source, volume: Volume, *, use: bool = True, user: str | None = None, emit: Emit = ignore
 ) -> Published | Unchanged:
-    """Do what was decided; see `pull`."""
+    """Do what was decided; see `pull`. *user* asked for it; None: who runs this process."""
     if order.published is not None:
         return _unchanged(volume, order.published, emit)
     cancel = threading.Event()
     across = _Across(emit, cancel)
+    bring = partial(_bring, order, source, volume, use=use, by=_who(user), cancel=cancel, emit=across)
     try:
-        return await _in_thread(lambda: _bring(order, source, volume, use=use, cancel=cancel, emit=across), cancel)
+        return await _in_thread(bring, cancel)
     except Cancelled:
         if across.broken is not None:
             raise across.broken from None
@@ -220,7 +222,14 @@ async def _in_thread(work: Callable[[], T], cancel: threading.Event) -> T:
 
 
 def _bring(
-    order: Order, source: Source, volume: Volume, *, use: bool, cancel: threading.Event, emit: Emit
+    order: Order,
+    source: Source,
+    volume: Volume,
+    *,
+    use: bool,
+    by: PublishedBy,
+    cancel: threading.Event,
+    emit: Emit,
 ) -> Published:
     """The blocking part, under the model's lock."""
     began = time.monotonic()
@@ -242,7 +251,7 @@ def _bring(
             format=formats.check(sizes, staging.read, expect=order.expect).kind,
             files=files,
             published_at=utc_now(),
-            published_by=_who(),
+            published_by=by,
         )
         if cancel.is_set():
             raise Cancelled("interrupted")
@@ -300,9 +309,9 @@ def _files(
     return tuple(sorted((*todo.keep, *written), key=lambda file: file.path))
 
 
-def _who() -> PublishedBy:
+def _who(user: str | None) -> PublishedBy:
     try:
-        user = getpass.getuser()
+        user = user or getpass.getuser()
     except (KeyError, OSError):
-        user = None  # an arbitrary uid, as on OpenShift, has no name
+        pass  # an arbitrary uid, as on OpenShift, has no name
     return PublishedBy(version=lading.__version__, user=user, host=socket.gethostname())

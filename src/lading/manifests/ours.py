@@ -18,6 +18,16 @@ PURPOSES = ("pull", "reader", "writer", "repair")
 MOUNT = "/volume"
 #: The environment variable in which a pod finds its command document.
 COMMAND_VARIABLE = "LADING_COMMAND"
+#: Which run of a Job this is, ``NAME/UID``: the same for all its pods.
+RUN_VARIABLE = "LADING_RUN"
+#: The claim that is mounted, and its namespace.
+CLAIM_VARIABLE = "LADING_CLAIM"
+NAMESPACE_VARIABLE = "LADING_NAMESPACE"
+#: Who started it, and the image it was told to run: for the report on the claim.
+STARTED_BY_VARIABLE = "LADING_STARTED_BY"
+IMAGE_VARIABLE = "LADING_IMAGE"
+#: The exit code of a pod whose work another attempt may do (sysexits' EX_TEMPFAIL); a Job does not retry the others.
+TRY_AGAIN = 75
 #: The group that owns what an unowned volume's pods write, where no SCC and no other pod says which.
 GROUP = 65532
 

@@ -75,13 +75,28 @@ def open_volume(path: Path, *, fs: Fs | None = None, me: Process | None = None) 
     return LocalVolume(root, _document(root, text), fs=fs, me=me)
 
 
-def create_volume(path: Path, *, fs: Fs | None = None, me: Process | None = None) -> LocalVolume:
-    """Make *path* a volume, its missing directories too; one that is a volume already is opened. Foreign files stay."""
+def create_volume(
+    path: Path,
+    *,
+    claim: str | None = None,
+    namespace: str | None = None,
+    fs: Fs | None = None,
+    me: Process | None = None,
+) -> LocalVolume:
+    """Make *path* a volume, its missing directories too; one that is a volume already is opened. Foreign files stay.
+
+    *claim* and *namespace* say which PersistentVolumeClaim it is, where that is known: its document keeps them.
+    """
     root, fs = _absolute(path), fs or Fs()
     if (root / layout.VOLUME).is_file():
         return open_volume(root, fs=fs, me=me)
     document = VolumeDocument(
-        layout=layout.LAYOUT, id=uuid.uuid4().hex, created_at=utc_now(), created_by=f"lading {lading.__version__}"
+        layout=layout.LAYOUT,
+        id=uuid.uuid4().hex,
+        claim=claim,
+        namespace=namespace,
+        created_at=utc_now(),
+        created_by=f"lading {lading.__version__}",
     )
     with faults.translated(root, "make a volume"):
         files.make_directories(fs, root, mode=None)

@@ -16,6 +16,7 @@ REMOVING = OURS / "removing"
 LOCKS = OURS / "locks"
 TEMPORARY = OURS / "tmp"
 HISTORY = OURS / "history.jsonl"
+JOBS = OURS / "jobs"
 FOLDERS = (OURS, MANIFESTS, INCOMING, JOURNAL, REMOVING, LOCKS, TEMPORARY)
 CURRENT = "current"
 
@@ -93,6 +94,11 @@ def lock(model: str) -> PurePosixPath:
 def switch_lock(model: str) -> PurePosixPath:
     """The lock held for the moment in which a model's names change, so that `use` need not wait for a pull."""
     return LOCKS / f"{flat(model)}+switch"
+
+
+def job(name: str) -> PurePosixPath:
+    """What a Job did here, attempt by attempt, and what it came to."""
+    return JOBS / f"{name}.json"
 
 
 def flat(model: str) -> str:

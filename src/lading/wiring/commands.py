@@ -1,0 +1,130 @@
+"""A command document against a mounted volume, with the flows that the command line runs."""
+
+import asyncio
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from lading.errors import VerificationFailed
+from lading.events import Emit, Event, SourceListed, Verified
+from lading.flows import pull as pulling
+from lading.flows import verify as verifying
+from lading.ports import Source
+from lading.spec import ref as refs
+from lading.spec.command import Command, ListSourceCommand, PullCommand, RepairPermissionsCommand, VerifyCommand
+from lading.spec.ref import LocalRef
+from lading.volume import faults, find
+from lading.volume.local import LocalVolume
+from lading.weights import plan as planning
+from lading.wiring import volumes
+
+
+async def perform(
+    command: Command,
+    root: Path,
+    *,
+    claim: str | None = None,
+    namespace: str | None = None,
+    user: str | None = None,
+    emit: Emit,
+) -> Event:
+    """Do *command* on the volume mounted at *root*; the event that is its result, which was also emitted.
+
+    Args:
+        command: What to do.
+        root: Where the volume is mounted. A pull makes it a volume, of *claim* in *namespace*.
+        claim: The claim that is mounted there.
+        namespace: Of the claim.
+        user: Who asked for it; written into manifests.
+        emit: Told each step.
+
+    Raises:
+        LadingError: As the flow raises it.
+    """
+    match command:
+        case PullCommand():
+            volume = await asyncio.to_thread(find.create_volume, root, claim=claim, namespace=namespace)
+            return await _pull(command, volume, user, emit)
+        case VerifyCommand():
+            return await _verify(command, root, emit)
+        case ListSourceCommand():
+            return await _list(command, root, emit)
+        case RepairPermissionsCommand():
+            raise AssertionError("repaired elsewhere")
+
+
+async def _pull(command: PullCommand, volume: LocalVolume, user: str | None, emit: Emit) -> Event:
+    ref = refs.parse(command.source)
+    with _source(command) as source:
+        order = await pulling.decide(
+            source,
+            volume,
+            ref,
+            model=command.model,
+            version=command.version,
+            expect=command.expect,
+            exclude=command.exclude,
+        )
+        return await pulling.fulfil(order, source, volume, use=command.use, user=user, emit=emit)
+
+
+async def _verify(command: VerifyCommand, root: Path, emit: Emit) -> Event:
+    """All versions that the command names; the last one's result, or one error for all that differ."""
+    found = find.find(LocalRef(path=str(root / (command.model or "")), version=command.version))
+    failures: list[VerificationFailed] = []
+    result: Verified | None = None
+    for manifest in volumes.selected(found):
+        try:
+            result = await verifying.verify(found.volume, manifest, emit=emit, threads=command.threads)
+        except VerificationFailed as failure:
+            failures.append(failure)
+    if failures:
+        raise VerificationFailed("\n".join(failure.message for failure in failures), hint=failures[0].hint)
+    return result or Verified(model="", version="", files=0, size_bytes=0, bad=0, seconds=0.0)
+
+
+async def _list(command: ListSourceCommand, root: Path, emit: Emit) -> SourceListed:
+    """Reachable, allowed, whole by its own index, as a pull would find it; and what the volume has of it."""
+    with _source(command) as source:
+        order = await pulling.decide(
+            source, None, refs.parse(command.source), expect=command.expect, exclude=command.exclude
+        )
+    found = find.locate(LocalRef(path=str(root)))
+    listed = list(found.volume.manifests()) if found is not None else []
+    versions = [manifest for manifest in listed if manifest.model == order.model]
+    event = SourceListed(
+        source=str(order.listing.ref),
+        revision=order.listing.revision,
+        model=order.model,
+        files=len(order.listing.entries),
+        size_bytes=sum(entry.size_bytes or 0 for entry in order.listing.entries),
+        free_bytes=faults.free_bytes(root),
+        published=tuple(manifest.version for manifest in versions),
+        unchanged=next((one.version for one in versions if planning.is_published(order.listing, one)), None),
+    )
+    emit(event)
+    return event
+
+
+@contextmanager
+def _source(command: PullCommand | ListSourceCommand) -> Iterator[Source]:
+    """The source that *command* names, closed at the end."""
+    with _names(command.files) as files:
+        source = volumes.source(refs.parse(command.source), endpoint=command.endpoint, files=files)
+        try:
+            yield source
+        finally:
+            source.close()
+
+
+@contextmanager
+def _names(lines: Sequence[str] | None) -> Iterator[Path | None]:
+    """The file of names that an http(s) directory is read by, as the command carries it."""
+    if lines is None:
+        yield None
+        return
+    with tempfile.TemporaryDirectory(prefix="lading-") as folder:
+        path = Path(folder) / "files.txt"
+        path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+        yield path
