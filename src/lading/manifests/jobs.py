@@ -1,0 +1,116 @@
+"""Jobs that run a command document of ours beside a volume: their names, their limits, when they give up."""
+
+import hashlib
+import json
+from dataclasses import dataclass
+from typing import Any
+
+from lading.manifests import names, ours, pods
+from lading.manifests.pods import Work
+from lading.spec.base import dump
+from lading.spec.command import Command
+from lading.spec.credentials import Credentials
+from lading.spec.placement import Placement
+
+TTL_S = 24 * 3600
+#: Exit codes that another attempt would not change: input is wrong, the image lacks something, bytes differ.
+FATAL_EXIT_CODES = (2, 3, 4)
+PURPOSE_OF = {"pull": "pull", "verify": "reader", "list-source": "reader", "repair-permissions": "repair"}
+#: A DNS label: a Job's name is also a label of its pods.
+LONGEST = 63
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """When a Job is given up.
+
+    Attributes:
+        attempts: Pods that may fail; those that a drain or an eviction took do not count.
+        deadline_s: Of all attempts together, waiting for a node included.
+        ttl_s: How long a finished Job stays to be looked at.
+    """
+
+    attempts: int = 6
+    deadline_s: int = 24 * 3600
+    ttl_s: int = TTL_S
+
+
+def job(
+    command: Command,
+    placement: Placement,
+    *,
+    claim: str | None,
+    namespace: str,
+    model: str | None = None,
+    credentials: Credentials = Credentials(),
+    limits: Limits = Limits(),
+    started_by: str | None = None,
+) -> dict[str, Any]:
+    """The Job that runs *command* with *claim* mounted.
+
+    The same command on the same claim has the same name, whoever writes it, so that a rerun finds it.
+
+    Args:
+        command: What it does.
+        placement: How its pods run.
+        claim: Mounted at its root; None: nothing is.
+        namespace: The claim's.
+        model: For its name and label; None: none is known.
+        credentials: How it gets at its source.
+        limits: When it is given up.
+        started_by: For whoever finds it later.
+    """
+    work = Work(
+        purpose=PURPOSE_OF[command.command],
+        namespace=namespace,
+        claim=claim,
+        model=model,
+        command=document(command),
+        read_only=command.command == "verify",
+        credentials=credentials,
+        started_by=started_by,
+    )
+    return {
+        "apiVersion": "batch/v1",
+        "kind": "Job",
+        "metadata": {
+            "name": name(command, claim=claim, model=model),
+            "namespace": namespace,
+            **pods.metadata(work, placement),
+        },
+        "spec": {**_patience(limits), "template": pods.template(work, placement)},
+    }
+
+
+def name(command: Command, *, claim: str | None, model: str | None = None) -> str:
+    """``lading-pull-granite-7b-1f0c9a3e``: readable, and the same for the same command on the same claim."""
+    mark = hashlib.sha256(json.dumps([claim, document(command)]).encode()).hexdigest()[:8]
+    head = f"lading-{command.command}"
+    if model is None:
+        return f"{head}-{mark}"
+    return f"{head}-{names.dns(model, longest=LONGEST - len(head) - len(mark) - 2)}-{mark}"
+
+
+def document(command: Command) -> str:
+    """*command* as one line of JSON, always the same for the same command."""
+    return json.dumps(dump(command), sort_keys=True, separators=(",", ":"))
+
+
+def _patience(limits: Limits) -> dict[str, Any]:
+    codes = {"containerName": pods.CONTAINER, "operator": "In", "values": list(FATAL_EXIT_CODES)}
+    return {
+        "backoffLimit": limits.attempts,
+        "activeDeadlineSeconds": limits.deadline_s,
+        "ttlSecondsAfterFinished": limits.ttl_s,
+        # never two pods at once on one staging: a next one starts when its predecessor has ended, not when it is asked to
+        "podReplacementPolicy": "Failed",
+        "podFailurePolicy": {
+            "rules": [
+                {"action": "Ignore", "onPodConditions": [{"type": "DisruptionTarget", "status": "True"}]},
+                {"action": "FailJob", "onExitCodes": codes},
+            ]
+        },
+    }
+
+
+assert set(PURPOSE_OF.values()) <= set(ours.PURPOSES)
