@@ -13,8 +13,8 @@ from lading.spec.credentials import Credentials
 from lading.spec.placement import Placement
 
 TTL_S = 24 * 3600
-#: Exit codes that another attempt would not change: input is wrong, the image lacks something, bytes differ.
-FATAL_EXIT_CODES = (2, 3, 4)
+#: Exit codes that another attempt would not change. What it may change, `lading run` ends with 75, or was killed.
+FATAL_EXIT_CODES = (1, 2, 3, 4)
 PURPOSE_OF = {"pull": "pull", "verify": "reader", "list-source": "reader", "repair-permissions": "repair"}
 #: A DNS label: a Job's name is also a label of its pods.
 LONGEST = 63

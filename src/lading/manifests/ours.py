@@ -18,8 +18,10 @@ PURPOSES = ("pull", "reader", "writer", "repair")
 MOUNT = "/volume"
 #: The environment variable in which a pod finds its command document.
 COMMAND_VARIABLE = "LADING_COMMAND"
-#: Which run of a Job this is, ``NAME/UID``: the same for all its pods.
+#: Which run this is: the uid of the Job, the same for all its pods, or of the helper pod.
 RUN_VARIABLE = "LADING_RUN"
+#: The Job's name.
+JOB_VARIABLE = "LADING_JOB"
 #: The claim that is mounted, and its namespace.
 CLAIM_VARIABLE = "LADING_CLAIM"
 NAMESPACE_VARIABLE = "LADING_NAMESPACE"

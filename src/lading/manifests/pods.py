@@ -22,6 +22,7 @@ TERMINATION_LOG = "/dev/termination-log"
 GRACE_S = 30
 """From SIGTERM to SIGKILL: the file under way is dropped, its journal is flushed; both take under a second."""
 CONTROLLER_UID = "batch.kubernetes.io/controller-uid"
+JOB_NAME = "batch.kubernetes.io/job-name"
 
 # Measured: a transfer holds at most 256 MiB of buffers beside an interpreter of 80 MiB, whatever the model's size. The
 # limit leaves as much again for dirty pages, which count for the pod until they are on disk. A processor is requested,
@@ -88,7 +89,10 @@ def template(work: Work, placement: Placement) -> dict[str, Any]:
     ``LADING_RUN`` is the Job's uid, so that the pod of a next attempt knows its predecessor's lock as its own.
     """
     run = _field(f"metadata.labels['{CONTROLLER_UID}']")
-    return {"metadata": metadata(work, placement), "spec": _spec(work, placement, JOB_RESOURCES, run=run)}
+    made = {"metadata": metadata(work, placement), "spec": _spec(work, placement, JOB_RESOURCES, run=run)}
+    variable = {"name": ours.JOB_VARIABLE, "valueFrom": _field(f"metadata.labels['{JOB_NAME}']")}
+    made["spec"]["containers"][0]["env"].append(variable)
+    return made
 
 
 def metadata(work: Work, placement: Placement) -> dict[str, Any]:
@@ -150,7 +154,7 @@ def _container(
         "image": placement.image,
         "imagePullPolicy": "IfNotPresent",
         "command": [_literal(word) for word in work.argv],
-        "env": [*_env(work, placement), {"name": "LADING_RUN", "valueFrom": run}, *map(_secret, work.credentials.env)],
+        "env": [*_env(work, placement), {"name": ours.RUN_VARIABLE, "valueFrom": run}, *map(_secret, work.credentials.env)],
         "resources": {kind: dict(amounts) for kind, amounts in resources.items()},
         "securityContext": {
             "allowPrivilegeEscalation": False, "readOnlyRootFilesystem": True, "capabilities": {"drop": ["ALL"]},
@@ -164,9 +168,10 @@ def _container(
 def _env(work: Work, placement: Placement) -> list[dict[str, Any]]:
     values: dict[str, str | None] = {
         "HOME": HOME,
-        "LADING_NAMESPACE": work.namespace,
-        "LADING_CLAIM": work.claim,
-        "LADING_STARTED_BY": work.started_by,
+        ours.NAMESPACE_VARIABLE: work.namespace,
+        ours.CLAIM_VARIABLE: work.claim,
+        ours.STARTED_BY_VARIABLE: work.started_by,
+        ours.IMAGE_VARIABLE: placement.image,
         ours.COMMAND_VARIABLE: work.command,
         **work.credentials.plain,
         **_ca_variables(work, placement),
