@@ -30,6 +30,7 @@ from lading.spec import command as commands
 from lading.spec.base import dump
 from lading.spec.clock import utc_now
 from lading.spec.command import Command
+from lading.wiring.pod import settled
 
 if TYPE_CHECKING:
     from lading.answers.jobs import JobReport
@@ -55,6 +56,7 @@ async def run(command: str | None = None, *, volume: Path = Path(ours.MOUNT), co
     began = time.monotonic()
     try:
         order = commands.parse(_document(command))
+        os.environ.update(settled(os.environ))
     except LadingError as error:
         return _fail(error)
     journal = _Report(volume, told, order)
@@ -85,10 +87,9 @@ class Told:
     @classmethod
     def of(cls, environment: Mapping[str, str]) -> "Told":
         """As *environment* has it."""
-        job, _, uid = environment.get(ours.RUN_VARIABLE, "").partition("/")
         return cls(
-            job=job or None,
-            uid=uid or None,
+            job=environment.get(ours.JOB_VARIABLE),
+            uid=environment.get(ours.RUN_VARIABLE),
             pod=environment.get("HOSTNAME", "?"),
             claim=environment.get(ours.CLAIM_VARIABLE),
             namespace=environment.get(ours.NAMESPACE_VARIABLE),
@@ -100,8 +101,10 @@ class Told:
 async def _perform(order: Command, volume: Path, told: Told, journal: "_Report") -> Event:
     from lading.spec.ref import LocalRef
     from lading.volume import find
+    from lading.wiring import pod
     from lading.wiring.commands import perform
 
+    os.environ.update(pod.settled(os.environ))
     find.locate(LocalRef(path=str(volume)))  # a newer layout than ours is refused before anything is written to it
     journal.begin()
     return await perform(

@@ -37,6 +37,14 @@ _CREDENTIAL_CODES = frozenset({"ExpiredToken", "InvalidToken", "TokenRefreshRequ
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Trust:
+    """Which servers are believed: by *cafile* (None: the system's certificates), or any."""
+
+    cafile: str | None = None
+    verify: bool = True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Get:
     """One request to send.
 
@@ -58,18 +66,19 @@ class RangeReader:
     Args:
         request: The request for an entry; called for each new response, so that a signature is fresh.
         cafile: Certificates to trust instead of the system's.
+        verify: Whether the server's certificate is checked at all.
     """
 
-    def __init__(self, request: Callable[[Entry], Get], *, cafile: str | None = None) -> None:
+    def __init__(self, request: Callable[[Entry], Get], *, cafile: str | None = None, verify: bool = True) -> None:
         self._request = request
-        self._cafile = cafile
+        self._trust = Trust(cafile=cafile, verify=verify)
         self._connections: PerThread[Connection] = PerThread()
 
     def read_into(self, entry: Entry, offset: int, buffer: memoryview) -> int:
         """See `lading.ports.Source.read_into`."""
         if entry.size_bytes is not None and offset >= entry.size_bytes:
             return 0
-        connection = self._connections.get() or self._connections.put(Connection(self._cafile))
+        connection = self._connections.get() or self._connections.put(Connection(self._trust))
         body = connection.body
         if body is None or (body.key, body.position) != (entry.key, offset):
             body = self._open(connection, entry, offset)
@@ -177,9 +186,9 @@ class Body:
 class Connection:
     """One connection of one thread, kept while requests go to the same place."""
 
-    def __init__(self, cafile: str | None = None) -> None:
+    def __init__(self, trust: Trust | None = None) -> None:
         self.body: Body | None = None
-        self._cafile = cafile
+        self._trust = trust or Trust()
         self._origin: tuple[str, str] | None = None
         self._http: http.client.HTTPConnection | None = None
         self._answer: http.client.HTTPResponse | None = None
@@ -227,7 +236,7 @@ class Connection:
 
     def _opened(self, parts: SplitResult) -> http.client.HTTPConnection:
         if self._http is None:
-            self._http, self._origin = _connection(parts, self._cafile), parts[:2]
+            self._http, self._origin = _connection(parts, self._trust), parts[:2]
         return self._http
 
 
@@ -355,29 +364,33 @@ class _ThroughProxy(http.client.HTTPConnection):
     """A connection to a plain HTTP proxy, which wants the whole URL in the request line."""
 
 
-def _connection(parts: SplitResult, cafile: str | None) -> http.client.HTTPConnection:
+def _connection(parts: SplitResult, trust: Trust) -> http.client.HTTPConnection:
     if parts.scheme not in {"http", "https"} or not parts.hostname:
         raise SourceError(f"{without_secrets(parts.geturl())} is not an http(s) address")
     proxy = urllib.request.getproxies().get(parts.scheme)
     if proxy and not urllib.request.proxy_bypass(parts.hostname):
-        return _proxied(parts, urlsplit(proxy if "//" in proxy else f"http://{proxy}"), cafile)
+        return _proxied(parts, urlsplit(proxy if "//" in proxy else f"http://{proxy}"), trust)
     if parts.scheme == "https":
-        return http.client.HTTPSConnection(parts.hostname, parts.port, timeout=SOCKET_TIMEOUT_S, context=_trust(cafile))
+        return http.client.HTTPSConnection(parts.hostname, parts.port, timeout=SOCKET_TIMEOUT_S, context=_context(trust))
     return http.client.HTTPConnection(parts.hostname, parts.port, timeout=SOCKET_TIMEOUT_S)
 
 
 @lru_cache
-def _trust(cafile: str | None) -> ssl.SSLContext:
+def _context(trust: Trust) -> ssl.SSLContext:
     """Made once: reading all certificates takes longer than a small file does."""
-    return ssl.create_default_context(cafile=cafile)
+    context = ssl.create_default_context(cafile=trust.cafile)
+    if not trust.verify:
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
+    return context
 
 
-def _proxied(parts: SplitResult, proxy: SplitResult, cafile: str | None) -> http.client.HTTPConnection:
+def _proxied(parts: SplitResult, proxy: SplitResult, trust: Trust) -> http.client.HTTPConnection:
     host = proxy.hostname or ""
     _, login = without_user(proxy.geturl())
     headers = {"Proxy-Authorization": login["Authorization"]} if login else {}
     if parts.scheme == "http":
         return _ThroughProxy(host, proxy.port, timeout=SOCKET_TIMEOUT_S)
-    tunnel = http.client.HTTPSConnection(host, proxy.port, timeout=SOCKET_TIMEOUT_S, context=_trust(cafile))
+    tunnel = http.client.HTTPSConnection(host, proxy.port, timeout=SOCKET_TIMEOUT_S, context=_context(trust))
     tunnel.set_tunnel(parts.hostname or "", parts.port, headers)
     return tunnel

@@ -35,6 +35,7 @@ from lading.errors import (
     SourceTransient,
 )
 from lading.sources.get import SOCKET_TIMEOUT_S, Get, RangeReader, without_secrets
+from lading.spec.credentials import ADDRESSING_VARIABLE, ANONYMOUS_VARIABLE, VERIFY_TLS_VARIABLE
 from lading.spec.documents import nearest
 from lading.spec.ref import Reference, SourceRef
 from lading.weights import listing
@@ -61,7 +62,7 @@ class S3Source:
         self._signed = self._client.meta.config.signature_version is not UNSIGNED
         self._bucket = ""
         self._signing = threading.Lock()
-        self._reader = RangeReader(self._get, cafile=os.environ.get("AWS_CA_BUNDLE") or None)
+        self._reader = RangeReader(self._get, cafile=os.environ.get("AWS_CA_BUNDLE") or None, verify=_verified())
 
     async def resolve(self, ref: Reference) -> Listing:
         """The objects below the prefix, or the one object of that key."""
@@ -189,20 +190,26 @@ def _client(endpoint: str | None) -> Any:
         raise InvalidInput(f"--endpoint {endpoint!r} is not an address", hint=f"write `--endpoint http://{endpoint}`")
     try:
         session = botocore.session.get_session()
-        signed = session.get_credentials() is not None
-        region = session.get_config_variable("region") or "us-east-1"
-        client = session.create_client(
-            "s3", region_name=region, endpoint_url=endpoint, config=_config("auto", signed=signed)
-        )
-        if ".amazonaws." in client.meta.endpoint_url:
+        signed = os.environ.get(ANONYMOUS_VARIABLE) != "true" and session.get_credentials() is not None
+        style = os.environ.get(ADDRESSING_VARIABLE, "auto")
+        client = _made(session, endpoint, _config(style, signed=signed))
+        if style != "auto" or ".amazonaws." in client.meta.endpoint_url:
             return client
-        return session.create_client(
-            "s3", region_name=region, endpoint_url=endpoint, config=_config("path", signed=signed)
-        )
+        return _made(session, endpoint, _config("path", signed=signed))
     except ProfileNotFound as error:
         raise InvalidInput(str(error), hint="AWS_PROFILE names a profile of ~/.aws/config") from error
     except (BotoCoreError, ValueError) as error:
         raise InvalidInput(f"the S3 configuration cannot be used: {error}") from error
+
+
+def _made(session: botocore.session.Session, endpoint: str | None, config: Config) -> Any:
+    region = session.get_config_variable("region") or "us-east-1"
+    unchecked = {} if _verified() else {"verify": False}
+    return session.create_client("s3", region_name=region, endpoint_url=endpoint, config=config, **unchecked)
+
+
+def _verified() -> bool:
+    return os.environ.get(VERIFY_TLS_VARIABLE) != "false"
 
 
 def _config(style: str, *, signed: bool) -> Config:

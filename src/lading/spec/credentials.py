@@ -63,6 +63,6 @@ class CredentialChoice:
     secret: str | None = None
     service_account: str | None = None
     storage_key: str | None = None
-    storage_secret: str = "storage-config"
+    storage_secret: str = "storage-config"  # noqa: S105 - its name
     connection: str | None = None
     token_secret: str | None = None
