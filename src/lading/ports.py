@@ -5,7 +5,7 @@
 `lading.testing`, which says in tests what the docstrings say here in words.
 """
 
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from io import BufferedReader
@@ -367,11 +367,11 @@ class LoadGenerator(Protocol):
 
     def run(
         self, endpoint: Endpoint, workload: Workload, directory: Path, *, emit: Emit
-    ) -> AsyncIterator[LevelDone | LevelLost]:
+    ) -> AsyncGenerator[LevelDone | LevelLost, None]:
         """Measure each level in turn, giving its result as it ends; a level that fails never ends the others.
 
         The schedule of a level is computed before its first request. Record files are written to *directory*, whole or
-        not at all. Closing the iterator cancels what is in flight and closes every connection.
+        not at all. Closing the generator cancels what is in flight and closes every connection.
         """
 
 

@@ -85,7 +85,7 @@ async def bench(
         workload=dump(workload),
         warmup_requests=warmup_requests,
     )
-    async with aclosing(load.run(endpoint, workload, directory, emit=emit)) as levels:  # type: ignore[type-var]  # a generator in fact
+    async with aclosing(load.run(endpoint, workload, directory, emit=emit)) as levels:
         async for one in levels:
             result = _with(result, one)
             _write(directory, result)

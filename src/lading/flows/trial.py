@@ -6,7 +6,7 @@ lost to a teardown that fails. Whatever happens in between, the server is remove
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import aclosing, asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -185,26 +185,17 @@ async def _measure(now: Attempt, endpoint: Endpoint, deadline_s: float) -> Outco
 async def _measure_levels(now: Attempt, endpoint: Endpoint, left: list[Level]) -> None:
     """Measure level by level, and take those that are done from *left*."""
     setup = now.setup
-    results = setup.load.run(endpoint, setup.study.workload, now.directory, emit=setup.emit)
-    try:
+    measuring = setup.load.run(endpoint, setup.study.workload, now.directory, emit=setup.emit)
+    async with aclosing(measuring) as results:  # what is in flight is cancelled before the server goes
         async for result in results:
             left.remove(result.level)
             _note(now, result)
-    finally:
-        await _close(results)
 
 
 def _lose(now: Attempt, levels: Sequence[Level], reason: str) -> None:
     for level in levels:
         _note(now, LevelLost(level=level, reason=reason))
         now.setup.emit(events.LevelNotMeasured(level=level, reason=reason))
-
-
-async def _close(results: AsyncIterator[LevelDone | LevelLost]) -> None:
-    """Close the iterator now: what is in flight is cancelled before the server goes."""
-    close = getattr(results, "aclose", None)
-    if close is not None:
-        await close()
 
 
 def _note(now: Attempt, result: LevelDone | LevelLost) -> None:

@@ -7,7 +7,7 @@ folded and written. Nothing is parsed while it is measured.
 import asyncio
 import gc
 from collections import Counter
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from time import monotonic
@@ -64,7 +64,7 @@ class OpenAILoad:
 
     async def run(
         self, endpoint: Endpoint, workload: Workload, directory: Path, *, emit: Emit
-    ) -> AsyncIterator[LevelDone | LevelLost]:
+    ) -> AsyncGenerator[LevelDone | LevelLost, None]:
         """See `LoadGenerator.run`. A level's records are in ``concurrency-8.jsonl`` or ``rate-0.5.jsonl``."""
         directory.mkdir(parents=True, exist_ok=True)  # noqa: ASYNC240 - before anything is timed
         for level in schedule.levels(workload):

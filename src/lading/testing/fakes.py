@@ -10,7 +10,7 @@ import copy
 import hashlib
 import json
 import threading
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -251,7 +251,7 @@ class FakeLoad:
 
     async def run(
         self, endpoint: Endpoint, workload: Workload, directory: Path, *, emit: events.Emit
-    ) -> AsyncIterator[LevelDone | LevelLost]:
+    ) -> AsyncGenerator[LevelDone | LevelLost, None]:
         """Level by level, each as long as its tokens take."""
         life = self._life(endpoint)
         try:

@@ -5,6 +5,7 @@ Problems of the document are collected and shown together, each with its file, l
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import TypeVar
 
@@ -37,7 +38,7 @@ Problem = tuple[Location, str]
 Result = TypeVar("Result")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)  # no slots: `environment` is kept once it was asked for
 class Prepared:
     """A study that can be run here, and how."""
 
@@ -61,8 +62,9 @@ class Prepared:
         """What clients ask for."""
         return self.study.model.served_name or self.model.name
 
+    @cached_property
     def environment(self) -> dict[str, object]:
-        """What the run ran on: model, program, versions, hardware."""
+        """What the run ran on: model, program, versions, hardware. Asked of the machine once."""
         manifest = self.model.manifest
         model = {
             "path": str(self.model.path),
@@ -130,12 +132,12 @@ def _identity(run: StudyRun) -> tuple[object, ...] | None:
 def opening(prepared: Prepared, store: Store | None) -> Opening:
     """Which run the document goes on with; creates nothing."""
     latest = store.latest(prepared.study.name) if store else None
-    return studies.opening(latest, prepared.study, prepared.environment())
+    return studies.opening(latest, prepared.study, prepared.environment)
 
 
 def open_run(store: Store, found: Opening, prepared: Prepared) -> StudyRun:
     """The run that *found* says: the newest one, with the new budget if that changed, or a new one."""
-    return studies.open_run(store, found, prepared.study, document=prepared.text, environment=prepared.environment())
+    return studies.open_run(store, found, prepared.study, document=prepared.text, environment=prepared.environment)
 
 
 def prepare(path: Path) -> Prepared:
