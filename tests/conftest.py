@@ -7,7 +7,7 @@ import sys
 
 import pytest
 from hypothesis import HealthCheck, settings
-from tests.testbed.fixtures import minio, minio_environment  # noqa: F401 - fixtures
+from tests.testbed.fixtures import cluster, minio, minio_environment, namespace  # noqa: F401 - fixtures
 
 from lading.testing import tiny_llama
 

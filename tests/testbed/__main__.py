@@ -2,9 +2,9 @@
 
 import sys
 
-from tests.testbed import browser, minio
+from tests.testbed import browser, image, minio
 
-PARTS = {"minio": minio.prepare, "browser": browser.prepare}
+PARTS = {"minio": minio.prepare, "browser": browser.prepare, "image": image.ensure}
 
 
 def main(names: list[str]) -> int:

@@ -1,8 +1,9 @@
 """Fixtures of the real parts."""
 
 import pytest
+from tests.testbed import cluster as clusters
 from tests.testbed import minio as testbed
-from tests.testbed import require
+from tests.testbed import namespaces, require
 
 
 @pytest.fixture(scope="session")
@@ -19,3 +20,21 @@ def minio_environment(minio, monkeypatch):
     for name, value in minio.environment.items():
         monkeypatch.setenv(name, value)
     return minio
+
+
+@pytest.fixture(scope="session")
+def cluster():
+    """A real one-node Kubernetes with our image, shared by the session (and by its other processes)."""
+    missing = clusters.missing()
+    require("cluster", missing is None, missing or "")
+    return clusters.shared()
+
+
+@pytest.fixture
+def namespace(cluster, tmp_path_factory, monkeypatch):
+    """A fresh namespace. ``KUBECONFIG`` and ``LADING_IMAGE`` are those of its user: the shipped Role and nothing more."""
+    made = namespaces.create(cluster.api, tmp_path_factory.mktemp("namespace"))
+    monkeypatch.setenv("KUBECONFIG", str(made.kubeconfig))
+    monkeypatch.setenv("LADING_IMAGE", cluster.image)
+    yield made
+    made.remove()

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 BIN = Path(__file__).resolve().parents[2] / ".testbed" / "bin"
 MODULES = {
@@ -48,10 +49,12 @@ class Minio:
     """A running server.
 
     Attributes:
+        in_cluster: Its endpoint as pods of the test bed reach it; the same as *endpoint* where none may.
         data: Its folder on disk.
     """
 
     endpoint: str
+    in_cluster: str
     data: Path
     access_key: str = ACCESS_KEY
     secret_key: str = SECRET_KEY
@@ -90,11 +93,16 @@ class Minio:
 
 
 @contextmanager
-def running(data: Path) -> Iterator[Minio]:
-    """A server over *data*, healthy; killed by its process id at the end."""
+def running(data: Path, *, reach: Literal["host", "cluster"] = "host") -> Iterator[Minio]:
+    """A server over *data*, healthy; killed by its process id at the end.
+
+    Args:
+        reach: ``cluster``: pods of this host reach it, too, by the host's address.
+    """
     binary = program("minio")
     assert binary is not None
-    address = f"127.0.0.1:{_free_port()}"
+    port = _free_port()
+    address = f"127.0.0.1:{port}"
     environment = {
         "PATH": os.environ.get("PATH", ""),
         "HOME": str(data),
@@ -104,15 +112,29 @@ def running(data: Path) -> Iterator[Minio]:
         "MINIO_BROWSER": "off",
         "MINIO_CI_CD": "on",
     }
-    argv = [str(binary), "server", "--quiet", "--address", address, str(data / "objects")]
+    argv = [
+        str(binary),
+        "server",
+        "--quiet",
+        "--address",
+        address if reach == "host" else f":{port}",
+        str(data / "objects"),
+    ]
     with (data / "minio.log").open("wb") as log:
         process = subprocess.Popen(argv, env=environment, stdout=log, stderr=log)
     try:
         _wait_healthy(process, f"http://{address}", data / "minio.log")
-        yield Minio(endpoint=f"http://{address}", data=data / "objects")
+        host = "127.0.0.1" if reach == "host" else host_address()
+        yield Minio(endpoint=f"http://{address}", in_cluster=f"http://{host}:{port}", data=data / "objects")
     finally:
         process.kill()
         process.wait()
+
+
+def host_address() -> str:
+    """The first address of this host that is not loopback: pods reach it by that."""
+    said = subprocess.run(["hostname", "-I"], capture_output=True, text=True, check=True)
+    return said.stdout.split()[0]
 
 
 def _wait_healthy(process: subprocess.Popen, endpoint: str, log: Path) -> None:

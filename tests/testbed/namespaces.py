@@ -1,0 +1,240 @@
+"""A namespace for one test: a user with the shipped Role and nothing more, claims on real folders, MinIO within reach."""
+
+import contextlib
+import json
+import secrets
+import shutil
+import subprocess
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from ruamel.yaml import YAML
+from tests.testbed import kube, minio
+from tests.testbed.api import Api, wait
+from tests.testbed.places import CLUSTER, ROOT
+
+NODE = "node-1"
+_WORKLOADS = ("/apis/batch/v1", "jobs"), ("/apis/apps/v1", "deployments"), ("/apis/apps/v1", "statefulsets")
+_VOLUMES = CLUSTER / "volumes"
+
+
+@dataclass(frozen=True)
+class Claim:
+    """A PersistentVolumeClaim, and the folder of this host that its volume is.
+
+    Attributes:
+        path: The folder; None for a claim without a volume.
+        volume: Name of the PersistentVolume.
+    """
+
+    name: str
+    path: Path | None
+    volume: str | None
+
+
+@dataclass
+class Namespace:
+    """One namespace.
+
+    Attributes:
+        admin: kubeconfig that may do everything, in this namespace.
+        kubeconfig: kubeconfig of the namespace's user: a ServiceAccount with the Role of ``deploy/rbac``.
+        api: The API as the administrator uses it.
+    """
+
+    name: str
+    admin: Path
+    kubeconfig: Path
+    api: Api
+    folder: Path
+    _volumes: list[str] = field(default_factory=list)
+    _ends: contextlib.ExitStack = field(default_factory=contextlib.ExitStack)
+
+    def apply(self, document: Mapping[str, Any] | str) -> dict[str, Any]:
+        """Apply one document, or the YAML text of several (the last is given back), as administrator."""
+        if not isinstance(document, str):
+            return self.api.apply(document, namespace=self.name)
+        applied: dict[str, Any] = {}
+        for one in filter(None, YAML(typ="safe", pure=True).load_all(document)):
+            applied = self.api.apply(one, namespace=self.name)
+        return applied
+
+    def get(self, plural: str, name: str = "", *, root: str = "/api/v1") -> Any:
+        """One object as it is, None where there is none; without *name*, all of them as a list."""
+        path = f"{root}/namespaces/{self.name}/{plural}"
+        return self.api.find(f"{path}/{name}") if name else self.api.get(path)["items"]
+
+    def kubectl(self, *argv: str, **options: Any) -> str:
+        """What kubectl prints, as administrator, in this namespace."""
+        return kube.kubectl(self.admin, *argv, **options)
+
+    def secret(
+        self, name: str, data: Mapping[str, str], *, labels: Mapping[str, str] | None = None,
+        annotations: Mapping[str, str] | None = None,
+    ) -> str:  # fmt: skip
+        """A Secret; its name."""
+        metadata = {"name": name, "labels": {**(labels or {})}, "annotations": {**(annotations or {})}}
+        self.apply({"apiVersion": "v1", "kind": "Secret", "metadata": metadata, "stringData": {**data}})
+        return name
+
+    def claim(
+        self,
+        name: str = "models",
+        size: str = "1Gi",
+        modes: Sequence[str] = ("ReadWriteOnce",),
+        *,
+        storage_class: str | None = None,
+        capacity_on_disk_bytes: int | None = None,
+        bind: bool = True,
+        retain: bool = True,
+        permissions: int = 0o755,
+    ) -> Claim:
+        """A claim on a folder of its own, bound.
+
+        Args:
+            capacity_on_disk_bytes: The folder is a file system of this size, so that it can really be full.
+            bind: False: no volume is made, the claim stays Pending.
+            retain: The volume's reclaim policy; False: Delete.
+            permissions: Of the folder, which belongs to root: a pod needs an fsGroup to write there.
+        """
+        made = Claim(name=name, path=None, volume=None)
+        if bind:
+            made = Claim(
+                name=name, path=self._folder(name, capacity_on_disk_bytes, permissions), volume=f"{self.name}-{name}"
+            )
+            self._volume(made, size, modes, storage_class, "Retain" if retain else "Delete")
+        spec = {
+            "accessModes": [*modes],
+            "resources": {"requests": {"storage": size}},
+            "storageClassName": storage_class or "",
+        }
+        if bind:
+            spec["volumeName"] = made.volume
+        self.apply({"apiVersion": "v1", "kind": "PersistentVolumeClaim", "metadata": {"name": name}, "spec": spec})
+        if bind:
+            wait(
+                f"claim {name} is bound",
+                lambda: self.get("persistentvolumeclaims", name).get("status", {}).get("phase") == "Bound",
+            )
+        return made
+
+    def minio(self) -> minio.Minio:
+        """A MinIO of this namespace: ``endpoint`` reaches it from here, ``in_cluster`` from pods."""
+        folder = self.folder / f"minio-{secrets.token_hex(3)}"
+        folder.mkdir()
+        return self._ends.enter_context(minio.running(folder, reach="cluster"))
+
+    def remove(self) -> None:
+        """Everything of it, gone from the cluster and from the disk."""
+        _empty(self.api, self.name)
+        for name in self._volumes:
+            self.api.delete(f"/api/v1/persistentvolumes/{name}")
+        self._ends.close()
+        remove_folders(_VOLUMES / self.name)
+
+    def _folder(self, name: str, capacity_bytes: int | None, permissions: int) -> Path:
+        path = _VOLUMES / self.name / name
+        path.mkdir(parents=True)
+        if capacity_bytes is not None:
+            argv = ["mount", "-t", "tmpfs", "-o", f"size={capacity_bytes}", f"lading-{self.name}", path]
+            subprocess.run(argv, check=True)
+        path.chmod(permissions)
+        return path
+
+    def _volume(self, claim: Claim, size: str, modes: Sequence[str], storage_class: str | None, policy: str) -> None:
+        here = {"key": "kubernetes.io/hostname", "operator": "In", "values": [NODE]}
+        assert claim.volume is not None
+        self._volumes.append(claim.volume)
+        self.apply({
+            "apiVersion": "v1",
+            "kind": "PersistentVolume",
+            "metadata": {"name": claim.volume, "labels": {"testbed": self.name}},
+            "spec": {
+                "capacity": {"storage": size},
+                "accessModes": [*modes],
+                "persistentVolumeReclaimPolicy": policy,
+                "storageClassName": storage_class or "",
+                "local": {"path": str(claim.path)},
+                "claimRef": {"namespace": self.name, "name": claim.name},
+                "nodeAffinity": {"required": {"nodeSelectorTerms": [{"matchExpressions": [here]}]}},
+            },
+        })  # fmt: skip
+
+
+def create(api: Api, folder: Path) -> Namespace:
+    """A fresh namespace with its user; *folder* takes the kubeconfigs."""
+    name = f"t-{secrets.token_hex(4)}"
+    api.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}})
+    made = Namespace(name=name, admin=folder / "admin", kubeconfig=folder / "user", api=api, folder=folder)
+    admin = YAML(typ="safe", pure=True).load(CLUSTER / "admin.kubeconfig")
+    _write(made.admin, admin, name, admin["users"][0]["user"])
+    made.apply({"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": "user"}})
+    for document in shipped_role():
+        made.apply(document)
+        made.apply(_binding(document["metadata"]["name"]))
+    _write(made.kubeconfig, admin, name, {"token": _token(api, name)})
+    # The first pod is refused until the namespace has its default account.
+    wait("the ServiceAccount default", lambda: made.get("serviceaccounts", "default"))
+    return made
+
+
+def shipped_role() -> list[dict[str, Any]]:
+    """The Roles that ``deploy/rbac`` gives a namespace's user."""
+    documents: list[dict[str, Any]] = []
+    for path in sorted((ROOT / "deploy" / "rbac").glob("*.yaml")):
+        documents += YAML(typ="safe", pure=True).load_all(path)
+    return [document for document in documents if document and document["kind"] == "Role"]
+
+
+def remove_folders(folder: Path) -> None:
+    """*folder*, with what is mounted below it."""
+    mounts = [line.split()[1] for line in Path("/proc/mounts").read_text().splitlines()]
+    for mounted in sorted(mounts, reverse=True):
+        if Path(mounted).is_relative_to(folder):
+            subprocess.run(["umount", "--lazy", mounted], check=False, capture_output=True)
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+def _binding(role: str) -> dict[str, Any]:
+    return {
+        "apiVersion": "rbac.authorization.k8s.io/v1",
+        "kind": "RoleBinding",
+        "metadata": {"name": f"user-{role}"},
+        "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": role},
+        "subjects": [{"kind": "ServiceAccount", "name": "user"}],
+    }
+
+
+def _token(api: Api, namespace: str) -> str:
+    body = {"apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest", "spec": {"expirationSeconds": 86400}}
+    answer = api.request("POST", f"/api/v1/namespaces/{namespace}/serviceaccounts/user/token", body)
+    return str(answer["status"]["token"])
+
+
+def _write(path: Path, like: Mapping[str, Any], namespace: str, user: Mapping[str, str]) -> None:
+    document = {
+        "apiVersion": "v1",
+        "kind": "Config",
+        "clusters": like["clusters"],
+        "users": [{"name": "user", "user": {**user}}],
+        "contexts": [{"name": "testbed", "context": {"cluster": "testbed", "user": "user", "namespace": namespace}}],
+        "current-context": "testbed",
+    }
+    path.write_text(json.dumps(document))
+    path.chmod(0o600)
+
+
+def _empty(api: Api, name: str) -> None:
+    """Delete a namespace: nothing new starts there, and its pods and claims are gone on return.
+
+    Kubernetes itself waits five seconds before it looks at a deleted namespace; nobody waits for that.
+    """
+    api.delete(f"/api/v1/namespaces/{name}")
+    for root, plural in _WORKLOADS:
+        api.delete(f"{root}/namespaces/{name}/{plural}")
+    for plural, grace_s in (("pods", 1), ("persistentvolumeclaims", 0)):
+        path = f"/api/v1/namespaces/{name}/{plural}"
+        api.delete(path, grace_s=grace_s)
+        wait(f"the {plural} of {name} are gone", lambda path=path: not api.get(path)["items"])
