@@ -81,7 +81,7 @@ def holds(thing: Any, kind: str) -> Object | None:
 
 def ordered(events: Sequence[Object]) -> tuple[Object, ...]:
     """*events*, the latest last."""
-    return tuple(sorted((one for one in events if isinstance(one, Mapping)), key=_when))
+    return tuple(sorted(objects({"items": events}, "items"), key=_when))
 
 
 def of(thing: Any, events: Sequence[Object]) -> tuple[Object, ...]:

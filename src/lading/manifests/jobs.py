@@ -15,6 +15,8 @@ from lading.spec.placement import Placement
 TTL_S = 24 * 3600
 #: Exit codes that another attempt would not change. What it may change, `lading run` ends with 75, or was killed.
 FATAL_EXIT_CODES = (1, 2, 3, 4)
+AMBIENT = Credentials()
+"""What a pod finds by itself: the identity of its cloud, or nothing."""
 PURPOSE_OF = {"pull": "pull", "verify": "reader", "list-source": "reader", "repair-permissions": "repair"}
 #: A DNS label: a Job's name is also a label of its pods.
 LONGEST = 63
@@ -42,7 +44,7 @@ def job(
     claim: str | None,
     namespace: str,
     model: str | None = None,
-    credentials: Credentials = Credentials(),
+    credentials: Credentials = AMBIENT,
     limits: Limits = Limits(),
     started_by: str | None = None,
 ) -> dict[str, Any]:
