@@ -99,26 +99,30 @@ class Namespace:
             retain: The volume's reclaim policy; False: Delete.
             permissions: Of the folder, which belongs to root: a pod needs an fsGroup to write there.
         """
-        made = Claim(name=name, path=None, volume=None)
-        if bind:
-            made = Claim(
-                name=name, path=self._folder(name, capacity_on_disk_bytes, permissions), volume=f"{self.name}-{name}"
-            )
-            self._volume(made, size, modes, storage_class, "Retain" if retain else "Delete")
         spec = {
             "accessModes": [*modes],
             "resources": {"requests": {"storage": size}},
             "storageClassName": storage_class or "",
         }
-        if bind:
-            spec["volumeName"] = made.volume
         self.apply({"apiVersion": "v1", "kind": "PersistentVolumeClaim", "metadata": {"name": name}, "spec": spec})
-        if bind:
-            wait(
-                f"claim {name} is bound",
-                lambda: self.get("persistentvolumeclaims", name).get("status", {}).get("phase") == "Bound",
-            )
-        return made
+        if not bind:
+            return Claim(name=name, path=None, volume=None)
+        return self.bind(name, capacity_on_disk_bytes=capacity_on_disk_bytes, retain=retain, permissions=permissions)
+
+    def bind(
+        self, name: str, *, capacity_on_disk_bytes: int | None = None, retain: bool = True, permissions: int = 0o755
+    ) -> Claim:
+        """Give the claim *name*, whoever made it, a volume of its size and class; bound on return."""
+        claim = self.get("persistentvolumeclaims", name)
+        path = self._folder(name, capacity_on_disk_bytes, permissions)
+        volume = f"{self.name}-{name}"
+        self._volumes.append(volume)
+        self.apply(_volume(volume, path, claim, "Retain" if retain else "Delete"))
+        wait(
+            f"claim {name} is bound",
+            lambda: self.get("persistentvolumeclaims", name)["status"].get("phase") == "Bound",
+        )
+        return Claim(name=name, path=path, volume=volume)
 
     def minio(self) -> minio.Minio:
         """A MinIO of this namespace: ``endpoint`` reaches it from here, ``in_cluster`` from pods."""
@@ -142,25 +146,6 @@ class Namespace:
             subprocess.run(argv, check=True)
         path.chmod(permissions)
         return path
-
-    def _volume(self, claim: Claim, size: str, modes: Sequence[str], storage_class: str | None, policy: str) -> None:
-        here = {"key": "kubernetes.io/hostname", "operator": "In", "values": [NODE]}
-        assert claim.volume is not None
-        self._volumes.append(claim.volume)
-        self.apply({
-            "apiVersion": "v1",
-            "kind": "PersistentVolume",
-            "metadata": {"name": claim.volume, "labels": {"testbed": self.name}},
-            "spec": {
-                "capacity": {"storage": size},
-                "accessModes": [*modes],
-                "persistentVolumeReclaimPolicy": policy,
-                "storageClassName": storage_class or "",
-                "local": {"path": str(claim.path)},
-                "claimRef": {"namespace": self.name, "name": claim.name},
-                "nodeAffinity": {"required": {"nodeSelectorTerms": [{"matchExpressions": [here]}]}},
-            },
-        })  # fmt: skip
 
 
 def create(api: Api, folder: Path) -> Namespace:
@@ -195,6 +180,29 @@ def remove_folders(folder: Path) -> None:
         if Path(mounted).is_relative_to(folder):
             subprocess.run(["umount", "--lazy", mounted], check=False, capture_output=True)
     shutil.rmtree(folder, ignore_errors=True)
+
+
+def _volume(name: str, path: Path, claim: Mapping[str, Any], policy: str) -> dict[str, Any]:
+    """A volume on *path* for this very claim: without its uid, they would find each other seconds later.
+
+    ``local``, not ``hostPath``: the kubelet gives it the pod's fsGroup.
+    """
+    here = {"key": "kubernetes.io/hostname", "operator": "In", "values": [NODE]}
+    metadata, spec = claim["metadata"], claim["spec"]
+    return {
+        "apiVersion": "v1",
+        "kind": "PersistentVolume",
+        "metadata": {"name": name, "labels": {"testbed": metadata["namespace"]}},
+        "spec": {
+            "capacity": spec["resources"]["requests"],
+            "accessModes": spec["accessModes"],
+            "persistentVolumeReclaimPolicy": policy,
+            "storageClassName": spec.get("storageClassName", ""),
+            "local": {"path": str(path)},
+            "claimRef": {key: metadata[key] for key in ("namespace", "name", "uid")},
+            "nodeAffinity": {"required": {"nodeSelectorTerms": [{"matchExpressions": [here]}]}},
+        },
+    }
 
 
 def _binding(role: str) -> dict[str, Any]:
