@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from lading.cluster.identity import Fixed, Identity
 from lading.errors import ClusterUnreachable
 
 _SERVICE_ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount")
@@ -21,15 +22,19 @@ class Connection:
     Attributes:
         server: ``https://host:port``.
         namespace: Where names without one are looked up.
-        headers: Authorization, when it does not change; secret.
+        identity: Gives the headers of a request, which may change (`lading.cluster.identity`).
+        tls_server_name: The name the server's certificate must have, where it is not the host's.
+        notes: What a user should know of this connection, such as that it is not checked.
     """
 
     server: str
     namespace: str = "default"
     context: str | None = None
     tls: ssl.SSLContext | None = field(default=None, repr=False)
-    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
-    proxy: str | None = None
+    identity: Identity = field(default_factory=Fixed, repr=False)
+    proxy: str | None = field(default=None, repr=False)
+    tls_server_name: str | None = None
+    notes: tuple[str, ...] = ()
 
 
 def connection(
@@ -55,7 +60,7 @@ def connection(
         namespace=namespace or named.get("namespace") or "default",
         context=context or document.get("current-context"),
         tls=_tls(cluster, user),
-        headers=headers,
+        identity=Fixed(headers),
         proxy=cluster.get("proxy-url"),
     )
 
