@@ -1,0 +1,118 @@
+"""What a pod of ours says: lines of a log, back into events and errors. Whatever else a line is, it is only shown.
+
+A log comes from outside: a line is an event only where it fits the schema, and nothing in it may drive a terminal.
+"""
+
+import json
+from collections import deque
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from pydantic import TypeAdapter, ValidationError
+
+from lading import errors
+from lading.errors import LadingError, PodFailed
+from lading.events import CommandEnded, Event, Failed, Published, PullPlanned, SourceListed, Unchanged, Verified
+from lading.manifests import ours
+
+RESULTS = (Published, Unchanged, Verified, SourceListed)
+TAIL_LINES = 40
+_LONGEST = 1 << 20
+_ADAPTER: TypeAdapter[Event] = TypeAdapter(Event)
+#: Errors that are made of a message and a hint alone.
+_PLAIN: dict[type, type[LadingError]] = {
+    kind: kind
+    for kind in vars(errors).values()
+    if isinstance(kind, type)
+    and issubclass(kind, LadingError)
+    and kind is not LadingError
+    and all("__init__" not in vars(base) for base in kind.__mro__[: kind.__mro__.index(LadingError)])
+}
+
+
+@dataclass(slots=True)
+class Heard:
+    """What a pod said so far.
+
+    Attributes:
+        result: Its last result.
+        failed: Why it could not be done.
+        done: Its word that all is done.
+        tail: The last lines that are no events.
+    """
+
+    result: Event | None = None
+    failed: Failed | None = None
+    done: CommandEnded | None = None
+    tail: deque[str] = field(default_factory=lambda: deque(maxlen=TAIL_LINES))
+
+    def take(self, text: str, claim: str) -> Event | None:
+        """Take one line; the event to tell on, None where there is none."""
+        event = parse(text, claim)
+        match event:
+            case None:
+                self.tail.append(printable(text)[:500])
+            case CommandEnded():
+                self.done = event
+                return None
+            case Failed():
+                self.failed = event
+                return None
+            case Published() | Unchanged() | Verified() | SourceListed():
+                self.result = event
+            case _:
+                pass
+        return event
+
+
+def parse(text: str, claim: str) -> Event | None:
+    """The event that *text* is, its paths as references to *claim*; None where it is none."""
+    if len(text) > _LONGEST or not text.startswith("{"):
+        return None
+    try:
+        event = _ADAPTER.validate_python(_cleaned(json.loads(text)))
+    except (ValueError, ValidationError, RecursionError):
+        return None
+    return _placed(event, claim)
+
+
+def error(failed: Failed, *, log: tuple[str, ...] = ()) -> LadingError:
+    """The error that a pod told, of its own kind where we know it."""
+    kind: type = getattr(errors, failed.code, object)
+    for base in kind.__mro__:
+        plain = _PLAIN.get(base)
+        if plain is not None and plain.exit_code == failed.exit_code:
+            return plain(failed.message, hint=failed.hint)
+    return PodFailed(failed.message, hint=failed.hint, log=log)
+
+
+def printable(text: str) -> str:
+    """*text* without what a terminal would obey."""
+    return "".join(char if char.isprintable() or char == "\n" else ascii(char)[1:-1] for char in text)
+
+
+def _placed(event: Event, claim: str) -> Event:
+    """In the pod the volume is a folder; here it is a claim."""
+    if isinstance(event, Published | Unchanged):
+        return event.model_copy(update={"path": _moved(event.path, claim)})
+    if isinstance(event, PullPlanned):
+        return event.model_copy(update={"volume": _moved(event.volume, claim)})
+    return event
+
+
+def _moved(path: str, claim: str) -> str:
+    inside = path == ours.MOUNT or path.startswith(f"{ours.MOUNT}/")
+    return f"pvc://{claim}{path.removeprefix(ours.MOUNT)}" if inside else path
+
+
+def _cleaned(value: Any) -> Any:
+    match value:
+        case str():
+            return printable(value)
+        case list():
+            return [_cleaned(one) for one in value]
+        case Mapping():
+            return {printable(str(key)): _cleaned(one) for key, one in value.items()}
+        case _:
+            return value
