@@ -18,7 +18,7 @@ class Counting:
     """A running proxy.
 
     Attributes:
-        port: Where it listens, on 127.0.0.1.
+        port: Where it listens.
         sent_bytes: From the server to all clients so far, headers included.
         rate_bytes_per_s: Of each connection; None: as fast as it goes.
     """
@@ -37,9 +37,9 @@ class Counting:
 
 
 @contextmanager
-def counting(host: str, port: int) -> Iterator[Counting]:
-    """A proxy in front of *host*:*port*, closed at the end."""
-    with socket.create_server(("127.0.0.1", 0)) as listener:
+def counting(host: str, port: int, *, listen: str = "127.0.0.1") -> Iterator[Counting]:
+    """A proxy in front of *host*:*port*, at the address *listen*; closed at the end."""
+    with socket.create_server((listen, 0)) as listener:
         listener.settimeout(0.1)
         proxy = Counting(port=listener.getsockname()[1])
         stop = threading.Event()

@@ -113,12 +113,12 @@ class Web:
 
 
 @contextmanager
-def serving(files: Mapping[str, bytes] | None = None) -> Iterator[Web]:
-    """A running server; it is closed, and its threads are ended, at the end."""
+def serving(files: Mapping[str, bytes] | None = None, *, host: str = "127.0.0.1") -> Iterator[Web]:
+    """A running server at the address *host*; it is closed, and its threads are ended, at the end."""
     web = Web(files=dict(files or {}))
-    server = _Server(("127.0.0.1", 0), _Handler)
+    server = _Server((host, 0), _Handler)
     server.web = web
-    web.url = f"http://127.0.0.1:{server.server_address[1]}"
+    web.url = f"http://{host}:{server.server_address[1]}"
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, name="web", daemon=True)
     thread.start()
     try:
