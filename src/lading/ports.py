@@ -5,7 +5,7 @@
 `lading.testing`, which says in tests what the docstrings say here in words.
 """
 
-from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from io import BufferedReader
@@ -20,6 +20,7 @@ from lading.spec.ref import Reference
 from lading.spec.workload import Workload
 from lading.tuning.observe import Observation
 from lading.tuning.trial import Fact, Params
+from lading.weights.inventory import Adoption, Unmanaged, Usage
 from lading.weights.layout import Leftover
 from lading.weights.listing import Entry, Listing
 from lading.weights.manifest import FileEntry, Manifest
@@ -89,6 +90,10 @@ class Staging(Protocol):
         """Up to *size_bytes* of a finished file from *offset* on, for format checks; empty at its end."""
 
 
+Progress = Callable[[int], None]
+"""Told how many more bytes are done (fewer where work begins again); what it raises stops the work."""
+
+
 @runtime_checkable
 class Volume(Protocol):
     """Models on a volume: the only writer to it. Blocking; each method is safe to repeat."""
@@ -96,6 +101,14 @@ class Volume(Protocol):
     @property
     def root(self) -> Path:
         """The directory that is the volume, here."""
+
+    @property
+    def shown(self) -> str:
+        """The volume as a person names it: a folder's path, ``pvc://claim``. Messages name it so."""
+
+    @property
+    def cores(self) -> int:
+        """How many files are worth hashing at once, where the volume is."""
 
     @property
     def id(self) -> str:
@@ -130,17 +143,56 @@ class Volume(Protocol):
     def directory(self, manifest: Manifest) -> Path:
         """Where the files of a published version lie, here; absolute."""
 
+    def place(self, manifest: Manifest) -> str:
+        """Where a version lies, as a person names it; a claim's is its storageUri."""
+
     def current(self, model: str) -> str | None:
-        """The version `current` names, None without one."""
+        """The version `current` names, or the only one, when it was adopted; None without."""
+
+    def currents(self, models: Sequence[str]) -> Mapping[str, str | None]:
+        """The current version of each of *models*."""
 
     def use(self, model: str, version: str) -> None:
         """Switch `current` atomically; logged in ``.lading/history.jsonl``."""
+
+    def adopt(self, adoption: Adoption, *, progress: Progress) -> Manifest:
+        """Hash a folder where it lies and list it as a version, which is not moved; again is silent while it is the same.
+
+        *progress* may be called from several threads.
+
+        Raises:
+            InvalidReference: It is no folder, or it and a published version lie in one another.
+            FormatRefused: It is no whole model, or has links in it.
+            ModelBusy: Another live writer has this model.
+            VolumeError: Its files changed since it was adopted, or while it was hashed.
+        """
+
+    def unmanaged(self) -> tuple[Unmanaged, ...]:
+        """Folders that look like a model and have no manifest, by path; judged by names, sizes and heads of files."""
+
+    def usage(self) -> Usage:
+        """What all that lies there takes, each byte counted once."""
 
     def open_file(self, manifest: Manifest, path: str) -> BufferedReader:
         """A file of a published version, for reading.
 
         Raises:
-            OSError: It is not there, no plain file, or cannot be read.
+            OSError: It is not there, no plain file, behind a link, or cannot be read.
+        """
+
+    def open_plain(self, path: str) -> BufferedReader:
+        """A plain file anywhere on the volume but in ``.lading``, by its path from the root, for reading.
+
+        Raises:
+            HostileName: *path* leads out of the volume, or into ``.lading``.
+            OSError: As `open_file`.
+        """
+
+    def hash_plain(self, path: str, size_bytes: int, progress: Progress) -> tuple[int, str]:
+        """Size and SHA-256 of a plain file, hashed where the volume is; empty where its size is not *size_bytes*.
+
+        Raises:
+            HostileName, OSError: As `open_plain`.
         """
 
     def extra_files(self, manifest: Manifest) -> tuple[str, ...]:
@@ -154,7 +206,7 @@ class Volume(Protocol):
         """
 
     def prunable(self, model: str | None, keep: int) -> tuple[Manifest, ...]:
-        """Versions older than the newest *keep* of each model, never a current one."""
+        """Versions older than the newest *keep* of each model, never a current one, nor one that was adopted."""
 
     def sweep(self) -> tuple[Path, ...]:
         """Remove what killed runs left, and say what it was: exactly the paths of `leftovers`.

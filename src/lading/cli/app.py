@@ -34,6 +34,7 @@ COMMANDS: dict[str, tuple[str, str, str]] = {
     "engines": ("lading.cli.engines:engines", "Tuning", "Show the engines, their parameters, ranges and rules."),
     "schema": ("lading.cli.schema:schema", "Help", "Print the JSON Schema of a document."),
     "demo": ("lading.cli.demo:demo", "Help", "Do the whole job on this machine with a small model, in minutes."),
+    "agent": ("lading.cli.agent:agent", "In pods", "Serve a volume on stdin and stdout, for a Lading elsewhere."),
     "run": ("lading.cli.run:run", "In pods", "Do what a command document says, as pods of ours are told to."),
     "completion": ("lading.cli.completion:completion", "Help", "Print a completion script for a shell."),
 }

@@ -75,6 +75,16 @@ def open_volume(path: Path, *, fs: Fs | None = None, me: Process | None = None) 
     return LocalVolume(root, _document(root, text), fs=fs, me=me)
 
 
+def open_or_empty(path: Path, *, me: Process | None = None) -> LocalVolume:
+    """The volume at *path*; a directory that is none yet is read as an empty one, and must not be written to."""
+    root = _absolute(path)
+    if (root / layout.VOLUME).is_file():
+        return open_volume(root, me=me)
+    if not root.is_dir():
+        raise VolumeError(f"{root} does not exist", hint=f"`lading pull SOURCE {root}` makes one")
+    return LocalVolume(root, VolumeDocument(layout=layout.LAYOUT, id="", created_at="", created_by=""), me=me)
+
+
 def create_volume(
     path: Path,
     *,

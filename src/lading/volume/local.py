@@ -5,7 +5,7 @@ wholly published or not there, and leaves enough for the next writer to go on.
 """
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from io import BufferedReader
 from pathlib import Path, PurePosixPath
@@ -20,13 +20,15 @@ from lading.errors import (
     VolumeNotWritable,
 )
 from lading.spec import ref, units
-from lading.volume import faults, history, leftovers, lock, manifests
+from lading.volume import faults, history, leftovers, lock, manifests, reading
 from lading.volume import fs as files
 from lading.volume.fs import Fs
 from lading.volume.journal import Journal
 from lading.volume.lock import Held, Process
+from lading.volume.reading import Progress
 from lading.volume.staging import LocalStaging, Modes
 from lading.weights import layout, names
+from lading.weights.inventory import Adoption, Unmanaged, Usage
 from lading.weights.layout import Leftover, VolumeDocument
 from lading.weights.manifest import Manifest
 
@@ -70,6 +72,20 @@ class LocalVolume:
 
     # ------------------------------------------------------------------------------------------------------ reading
 
+    @property
+    def shown(self) -> str:
+        """The volume as a person names it."""
+        return str(self._root)
+
+    @property
+    def cores(self) -> int:
+        """How many files are worth hashing at once."""
+        return os.cpu_count() or 1
+
+    def place(self, manifest: Manifest) -> str:
+        """Where a version lies, as a person names it."""
+        return layout.place(self.shown, manifest.path)
+
     def manifests(self) -> Iterator[Manifest]:
         """All published versions, by model, then by time of publication."""
         yield from sorted(
@@ -91,30 +107,56 @@ class LocalVolume:
         return self._root / names.check(manifest.path)
 
     def current(self, model: str) -> str | None:
-        """The version `current` names, None without one."""
+        """The version `current` names, or the only one, when it was adopted; None without."""
         try:
             version = os.readlink(f"{self._root}/{model}/{layout.CURRENT}")  # noqa: PTH115  # `ls` asks it of thousands
         except OSError:
-            return None
+            return self._only_adopted(model)
         if "/" in version or not os.path.isfile(f"{self._root}/{layout.MANIFESTS}/{model}/{version}.json"):  # noqa: PTH113
             return None
         return version
 
+    def _only_adopted(self, model: str) -> str | None:
+        """The only version of a model, when it was adopted: there is no place for a link then."""
+        versions = manifests.versions(self._root, model)
+        found = self._published(model, versions[0]) if len(versions) == 1 else None
+        return found.version if found is not None and found.is_adopted else None
+
+    def currents(self, models: Sequence[str]) -> Mapping[str, str | None]:
+        """The current version of each of *models*."""
+        return {model: self.current(model) for model in models}
+
     def open_file(self, manifest: Manifest, path: str) -> BufferedReader:
         """A file of a published version; OSError when it is none, or cannot be read."""
-        place = self.directory(manifest) / names.check(path)
-        descriptor = os.open(place, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)  # a planted pipe must not block
-        if not files.is_regular(os.fstat(descriptor)):
-            os.close(descriptor)
-            raise OSError(f"{place} is no plain file")
-        return os.fdopen(descriptor, "rb")
+        return self.open_plain(manifest.file_path(names.check(path)))
+
+    def open_plain(self, path: str) -> BufferedReader:
+        """A plain file anywhere on the volume but in ``.lading``, by its path from the root."""
+        return reading.open_plain(self._root, path)
+
+    def hash_plain(self, path: str, size_bytes: int, progress: Progress) -> tuple[int, str]:
+        """Size and SHA-256 of a plain file; the hash is empty where its size is not *size_bytes*."""
+        return reading.hash_plain(self._root, path, size_bytes, progress)
 
     def extra_files(self, manifest: Manifest) -> tuple[str, ...]:
         """Paths in the version's directory that its manifest does not have; NFS's own leftovers do not count."""
         directory = self.directory(manifest)
         known = {file.path for file in manifest.files}
         found = (path.relative_to(directory).as_posix() for path in files.tree_files(directory))
-        return tuple(path for path in found if path not in known and not path.rpartition("/")[2].startswith(".nfs"))
+        return tuple(path for path in found if path not in known and not _never_counts(path))
+
+    def unmanaged(self) -> tuple[Unmanaged, ...]:
+        """Folders that look like a model and have no manifest, by path."""
+        from lading.volume import unmanaged  # `ls` waits for what it needs
+
+        return unmanaged.every(self._root, {manifest.path for manifest in self.manifests()})
+
+    def usage(self) -> Usage:
+        """What all that lies there takes."""
+        from lading.volume import usage
+
+        with faults.translated(self._root, "look at all"):
+            return usage.of(self._root, list(self.manifests()), self.unmanaged(), self.current)
 
     def free_bytes(self) -> int:
         """Bytes an ordinary user may still write."""
@@ -140,7 +182,7 @@ class LocalVolume:
             manifest
             for name, versions in by_model.items()
             for manifest in versions[: max(0, len(versions) - keep)]
-            if manifest.version != self.current(name)
+            if manifest.version != self.current(name) and not manifest.is_adopted  # which would free nothing
         )
 
     # --------------------------------------------------------------------------------------------------- publishing
@@ -213,10 +255,7 @@ class LocalVolume:
         staging.journal.publishing(manifest.path, staging.directory.stat().st_ino)
         staging.lock.check()
         files.move(self._fs, staging.directory, final)
-        path = self._manifest_path(manifest.model, manifest.version)
-        files.make_directories(self._fs, path.parent, mode=staging.modes.directory)
-        text = manifest.model_dump_json(indent=2, exclude_none=True) + "\n"
-        self._replace(path, text.encode(), f"{layout.flat(manifest.model)}.json")
+        self._write_manifest(manifest)
         self._note("publish", manifest.model, manifest.version)
 
     def _forget_empty(self, staging: LocalStaging) -> None:
@@ -226,6 +265,40 @@ class LocalVolume:
         with faults.translated(self._root, "clean up"):
             files.remove_tree(self._fs, staging.directory)
             self._drop_journal(staging.journal.path)
+
+    # ----------------------------------------------------------------------------------------------------- adopting
+
+    def adopt(self, adoption: Adoption, *, progress: Progress) -> Manifest:
+        """Hash a folder where it lies, and list it as a version."""
+        from lading.volume import adopting
+
+        model = ref.check_model(adoption.model)
+        if adoption.version is not None:
+            ref.check_version(adoption.version)
+        with self._locked(layout.lock(model), model) as held, faults.translated(self._root, f"adopt {adoption.path}"):
+            before = [one for one in self.manifests() if (one.model, one.path) == (model, adoption.path)]
+            if not before:
+                self._check_apart(model)
+            others = (one for one in self.manifests() if one not in before)
+            found = adopting.folder(self._root, adoption, others)
+            manifest = adopting.manifest(self._root, adoption, found, progress)
+            if before:
+                return _the_same(before[0], manifest)
+            held.check()
+            with self._switching(model):
+                self._list(manifest)
+        return manifest
+
+    def _list(self, manifest: Manifest) -> None:
+        """Write the manifest of what lies there already."""
+        path = self._manifest_path(manifest.model, manifest.version)
+        if path.exists():
+            raise VolumeError(
+                f"{manifest.model}@{manifest.version} is published already, from elsewhere",
+                hint="give another --version",
+            )
+        self._write_manifest(manifest)
+        self._note("adopt", manifest.model, manifest.version)
 
     # ---------------------------------------------------------------------------------------------- using, removing
 
@@ -248,6 +321,12 @@ class LocalVolume:
         previous = self.current(model)
         if previous == version:
             return
+        found = self._published(model, version)
+        if found is not None and found.is_adopted:
+            raise VolumeError(
+                f"{model}@{version} was adopted where it lies, at {self.place(found)}: there is no `current` beside it",
+                hint=f"name the version: {self._root}/{model}@{version}",
+            )
         temporary = self._root / layout.TEMPORARY / f"{layout.flat(model)}.link"
         if temporary.is_symlink():
             self._fs.unlink(temporary)
@@ -411,6 +490,12 @@ class LocalVolume:
         place = self._root / layout.TEMPORARY / temporary
         files.replace(self._fs, path, data, temporary=place, mode=self._modes.file)
 
+    def _write_manifest(self, manifest: Manifest) -> None:
+        path = self._manifest_path(manifest.model, manifest.version)
+        files.make_directories(self._fs, path.parent, mode=self._modes.directory)
+        text = manifest.model_dump_json(indent=2, exclude_none=True) + "\n"
+        self._replace(path, text.encode(), f"{layout.flat(manifest.model)}.json")
+
     def _note(self, what: str, model: str, version: str, *, previous: str | None = None) -> None:
         history.note(
             self._fs, self._root / layout.HISTORY, what, model, version, previous=previous, mode=self._modes.file
@@ -428,11 +513,22 @@ class LocalVolume:
         other = above if above != "." else None
         if below is not None:
             other = below.parent.relative_to(self._root / layout.MANIFESTS).as_posix()
-        if other is not None:
+        if other is None:
+            self._check_beside_adopted(model)
+        else:
             raise InvalidReference(
                 f"{model!r} and {other!r} cannot both be models of {self._root}: one name begins the other",
                 hint="choose another name with --model",
             )
+
+    def _check_beside_adopted(self, model: str) -> None:
+        """A model's directory must not lie in a folder that was adopted: servers read all of that."""
+        for manifest in self.manifests():
+            if manifest.is_adopted and (manifest.path == "." or f"{model}/".startswith(f"{manifest.path}/")):
+                raise InvalidReference(
+                    f"{model!r} would lie inside {manifest.model}@{manifest.version}, which was adopted at {self.place(manifest)}",
+                    hint="choose another name with --model",
+                )
 
     def _not_published(self, model: str, version: str | None) -> NotPublished:
         from lading.spec.documents import nearest  # brings a YAML parser
@@ -453,6 +549,21 @@ class LocalVolume:
             f"{model} has no version {version!r} on {self._root}; it has {', '.join(versions[-5:])}",
             hint=f"did you mean `{self._root}/{model}@{near}`?",
         )
+
+
+def _never_counts(path: str) -> bool:
+    """Whether a path in a version's directory is not extra: NFS's own leftovers, and ours where the root was adopted."""
+    return path.rpartition("/")[2].startswith(".nfs") or path.startswith(f"{layout.OURS}/")
+
+
+def _the_same(before: Manifest, now: Manifest) -> Manifest:
+    """*before*, when *now* has the same content."""
+    if before.same_content(now):
+        return before
+    raise VolumeError(
+        f"{before.model}@{before.version} was adopted, and its files changed since; a version never changes",
+        hint="`lading verify` says which; to list them as they are, `lading rm` it (the files stay) and adopt again",
+    )
 
 
 def make_skeleton(fs: Fs, root: Path) -> None:

@@ -19,6 +19,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from lading.errors import ModelBusy
+from lading.spec.clock import utc_now
 from lading.volume import fs as files
 from lading.volume.fs import Fs
 
@@ -35,18 +36,33 @@ class Process:
     Attributes:
         host: Host name, boot and process-id namespace: where they are equal, *pid* means the same.
         started_s: Its start, so that a reused id is not taken for it.
+        run: What runs at most one such process at a time (a Job's uid, a connection's client): another process of the
+            same run is dead, wherever it was. ``$LADING_RUN``.
+        user: The person it works for, where that is not the process's own user.
     """
 
     host: str
     pid: int
     started_s: float
+    run: str | None = None
+    user: str | None = None
 
     @classmethod
     def this(cls) -> "Process":
         """The one that asks."""
         import psutil  # only who locks needs it
 
-        return cls(host=_host(), pid=os.getpid(), started_s=psutil.Process().create_time())
+        return cls(
+            host=_host(),
+            pid=os.getpid(),
+            started_s=psutil.Process().create_time(),
+            run=os.environ.get("LADING_RUN") or None,
+        )
+
+    def replaces(self, other: "Process") -> bool:
+        """Whether *other* is dead because its run has this process now."""
+        same = (self.host, self.pid, self.started_s) == (other.host, other.pid, other.started_s)
+        return self.run is not None and self.run == other.run and not same
 
     def is_dead(self) -> bool:
         """Whether it surely ended; False where that cannot be known from here."""
@@ -122,7 +138,7 @@ def _acquire(fs: Fs, lock: Held, me: Process, wait_s: float) -> None:
     deadline = time.monotonic() + wait_s
     while not _take(fs, lock, me):
         owner = _owner(lock.path)
-        if owner is not None and owner.is_stale(_age_s(fs, lock.path)):
+        if owner is not None and (owner.is_replaced(me) or owner.is_stale(_age_s(fs, lock.path))):
             _discard(fs, lock.path, owner.token)
         elif time.monotonic() >= deadline:
             raise _busy(lock.what, owner)
@@ -142,7 +158,7 @@ def _take(fs: Fs, lock: Held, me: Process) -> bool:
         return False
     made = lock.path.parent / f".new-{lock.token}"
     fs.mkdir(made)
-    _write_owner(fs, made / OWNER, _Owner(token=lock.token, process=me))
+    _write_owner(fs, made / OWNER, _Owner(token=lock.token, process=me, since=utc_now()))
     try:
         fs.rename(made, lock.path)
     except OSError as error:
@@ -177,6 +193,10 @@ class _Owner:
 
     token: str
     process: Process | None
+    since: str = ""
+
+    def is_replaced(self, me: Process) -> bool:
+        return self.process is not None and me.replaces(self.process)
 
     def is_stale(self, age_s: float) -> bool:
         return age_s > STALE_S or (self.process is not None and self.process.is_dead())
@@ -190,15 +210,22 @@ def _owner(path: Path) -> _Owner | None:
         return None
     try:
         document = json.loads(text)
-        process = Process(host=str(document["host"]), pid=int(document["pid"]), started_s=float(document["started_s"]))
-        return _Owner(token=str(document["token"]), process=process)
+        process = Process(
+            host=str(document["host"]),
+            pid=int(document["pid"]),
+            started_s=float(document["started_s"]),
+            run=_text(document.get("run")),
+            user=_text(document.get("user")),
+        )
+        return _Owner(token=str(document["token"]), process=process, since=_text(document.get("since")) or "")
     except (ValueError, KeyError, TypeError):
         return _Owner(token="", process=None)
 
 
 def _write_owner(fs: Fs, path: Path, owner: _Owner) -> None:
     assert owner.process is not None
-    document = {"token": owner.token, **asdict(owner.process)}
+    process = {key: value for key, value in asdict(owner.process).items() if value is not None}
+    document = {"token": owner.token, "since": owner.since, **process}
     descriptor = fs.create(path)
     try:
         files.write_all(fs, descriptor, json.dumps(document).encode())
@@ -228,15 +255,24 @@ def _beat(fs: Fs, lock: Held, stop: threading.Event) -> None:
 
 
 def _busy(what: str, owner: _Owner | None) -> ModelBusy:
-    holder = (
-        f"process {owner.process.pid} on {owner.process.host.split('/')[0]}"
-        if owner and owner.process
-        else "another process"
-    )
     return ModelBusy(
-        f"{what} is being written by {holder}",
+        f"{what} is being written by {_holder(owner)}",
         hint=f"wait for it to end; should its host be gone, the lock falls {STALE_S:.0f} s after its last sign of life",
     )
+
+
+def _holder(owner: _Owner | None) -> str:
+    """``process 7 on lading-pull-x7k2p, for anna on laptop, since 2026-01-01T00:00:00Z``; printable, whoever wrote it."""
+    if owner is None or owner.process is None:
+        return "another process"
+    parts = [f"process {owner.process.pid} on {owner.process.host.split('/')[0]}"]
+    parts += [f"for {owner.process.user}"] if owner.process.user else []
+    parts += [f"since {owner.since}"] if owner.since else []
+    return "".join(char for char in ", ".join(parts)[:300] if char.isprintable())
+
+
+def _text(found: object) -> str | None:
+    return found if isinstance(found, str) else None
 
 
 def _host() -> str:

@@ -42,7 +42,7 @@ def is_adopted(path: Path) -> bool:
         manifest = Manifest.model_validate_json(path.read_bytes())
     except ValidationError:
         return False
-    return manifest.path != str(layout.version(manifest.model, manifest.version))
+    return manifest.is_adopted
 
 
 def _below(directory: str) -> Iterator[str]:

@@ -83,6 +83,10 @@ class LocalStaging:
             path = self.directory / entry.path
             with self._begin:
                 self._prepare(path)
+            if (
+                path.is_symlink() or path.exists()
+            ):  # of an attempt that may still write to it: give it a file of its own
+                self.fs.unlink(path)
             return LocalStagedFile(self, entry, path)
 
     def read(self, path: str, offset: int, size_bytes: int) -> bytes:
@@ -119,6 +123,16 @@ class LocalStagedFile:
         self._size_bytes = 0
         self._descriptor: int | None = staging.fs.create(path)
 
+    @property
+    def size_bytes(self) -> int:
+        """How much was written."""
+        return self._size_bytes
+
+    @property
+    def sha256(self) -> str:
+        """64 hex digits of what was written."""
+        return self._hash.hexdigest()
+
     def write(self, data: memoryview) -> None:
         """Append *data*, and hash it."""
         assert self._descriptor is not None, "written to after its end"
@@ -152,6 +166,10 @@ class LocalStagedFile:
         self._close()
         with faults.translated(self._staging.root, f"abandon {self._entry.path}"):
             self._staging.fs.unlink(self._path)
+
+    def drop(self) -> None:
+        """Leave what was written as it is: whoever has the lock by now may have begun it again."""
+        self._close()
 
     def _close(self) -> None:
         descriptor, self._descriptor = self._descriptor, None

@@ -96,6 +96,11 @@ def switch_lock(model: str) -> PurePosixPath:
     return LOCKS / f"{flat(model)}+switch"
 
 
+def place(volume: str, path: str) -> str:
+    """Where a version's directory lies, on a volume that a person calls *volume*; *path* is its manifest's."""
+    return volume if path == "." else f"{volume}/{path}"
+
+
 def job(name: str) -> PurePosixPath:
     """What a Job did here, attempt by attempt, and what it came to."""
     return JOBS / f"{name}.json"

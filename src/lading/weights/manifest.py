@@ -61,6 +61,15 @@ class Manifest(Stored):
         return sum(file.size_bytes for file in self.files)
 
     @property
+    def is_adopted(self) -> bool:
+        """Whether its files lay where they are before it was listed: then they stay when it is not any more."""
+        return self.path != f"{self.model}/{self.version}"
+
+    def file_path(self, path: str) -> str:
+        """The path of one of its files, from the volume's root."""
+        return path if self.path == "." else f"{self.path}/{path}"
+
+    @property
     def digest(self) -> str:
         """64 hex digits that name the content, whatever it is published as."""
         return hashlib.sha256(self.sha256sums().encode()).hexdigest()

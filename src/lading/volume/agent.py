@@ -1,0 +1,463 @@
+"""The other end of `volume.remote`: a `LocalVolume` served on two byte streams, for a client elsewhere (`volume.wire`).
+
+It runs in a pod beside the claim (``lading agent``). A thread serves each call; what the client began ends with it: when its
+stream ends, every staged file is dropped where it is and every lock is let go at once, so that nobody waits for a dead client.
+"""
+
+import contextlib
+import os
+import queue
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, TypeVar
+
+from pydantic import BaseModel, ValidationError
+
+import lading
+from lading.errors import ChannelClosed, LadingError, VolumeError, VolumeNotWritable
+from lading.spec import ref
+from lading.volume import find, wire
+from lading.volume.local import LocalVolume
+from lading.volume.lock import Process
+from lading.volume.staging import LocalStagedFile, LocalStaging
+from lading.volume.wire import Frame, Kind
+from lading.weights import layout
+from lading.weights.inventory import Adoption
+from lading.weights.layout import Leftover
+from lading.weights.listing import Entry
+from lading.weights.manifest import Manifest
+
+Model = TypeVar("Model", bound=BaseModel)
+
+_EVENT_S = 0.2
+_LEAVE_S = 10.0
+
+
+def serve(
+    root: Path, receive: Callable[[], bytes], send: Callable[[bytes | memoryview], None], *, read_only: bool = False
+) -> None:
+    """Serve the volume at *root* until *receive* gives no more bytes; *read_only* refuses whatever changes it.
+
+    Raises:
+        VolumeError, ChannelClosed: What came is not what a client of ours says.
+    """
+    _Agent(root, receive, send, read_only=read_only).run()
+
+
+class _Stream:
+    """One call under way, with what the client says to it."""
+
+    def __init__(self, number: int, writer: wire.Writer) -> None:
+        self.number = number
+        self.writer = writer
+        self.ended = threading.Event()
+        self._frames: queue.SimpleQueue[Frame | None] = queue.SimpleQueue()
+        self._waiting_bytes = 0
+        self._count = threading.Lock()
+        self._next_event_s = 0.0
+        self._untold_bytes = 0
+
+    def give(self, frame: Frame) -> None:
+        """Hand on what the client said; called by the one thread that reads.
+
+        Raises:
+            VolumeError: The client is further ahead than it may be.
+        """
+        with self._count:
+            self._waiting_bytes += len(frame.payload) if frame.kind == Kind.DATA else 0
+            if self._waiting_bytes > wire.WINDOW_BYTES:
+                raise VolumeError("the client sends more than its window")
+        if frame.kind == Kind.CANCEL:
+            self.ended.set()
+        self._frames.put(frame)
+
+    def end(self) -> None:
+        """The client is gone."""
+        self.ended.set()
+        self._frames.put(None)
+
+    def take(self) -> Frame:
+        """What the client says next.
+
+        Raises:
+            ChannelClosed: It is gone.
+        """
+        frame = self._frames.get()
+        if frame is None:
+            raise ChannelClosed("the client is gone")
+        return frame
+
+    def credit(self, frame: Frame) -> None:
+        """Tell the client that the bytes of *frame* were taken."""
+        with self._count:
+            self._waiting_bytes -= len(frame.payload)
+        self.writer.control(Kind.CREDIT, self.number, {"bytes": len(frame.payload)})
+
+    def event(self, document: dict[str, Any]) -> None:
+        """Tell the client something on the way."""
+        self.writer.control(Kind.EVENT, self.number, document)
+
+    def progress(self, count: int) -> None:
+        """Tell, a few times a second, that *count* more bytes are done.
+
+        Raises:
+            ChannelClosed: Nobody waits for it any more.
+        """
+        if self.ended.is_set():
+            raise ChannelClosed("the client gave it up")
+        with self._count:
+            self._untold_bytes += count
+            now_s = time.monotonic()
+            if now_s < self._next_event_s:
+                return
+            self._next_event_s = now_s + _EVENT_S
+            untold, self._untold_bytes = self._untold_bytes, 0
+        self.event({"bytes": untold})
+
+    def flush(self) -> None:
+        """Tell what `progress` kept back."""
+        with self._count:
+            untold, self._untold_bytes = self._untold_bytes, 0
+        if untold:
+            self.event({"bytes": untold})
+
+    def manifests(self, found: Iterable[Manifest]) -> None:
+        """Send manifests, one in a frame."""
+        for manifest in found:
+            self.writer.text(Kind.EVENT, self.number, manifest.model_dump_json(exclude_none=True).encode())
+
+
+class _Agent:
+    def __init__(
+        self,
+        root: Path,
+        receive: Callable[[], bytes],
+        send: Callable[[bytes | memoryview], None],
+        *,
+        read_only: bool,
+    ) -> None:
+        self.root = root
+        self.read_only = read_only
+        self._writer = wire.Writer(_closing(send))
+        self._reader = wire.Reader(receive, "the client")
+        self._streams: dict[int, _Stream] = {}
+        self._threads: list[threading.Thread] = []
+        self._stagings: dict[int, LocalStaging] = {}
+        self._me = Process.this()
+        self._claim: str | None = None
+        self._namespace: str | None = None
+
+    def run(self) -> None:
+        self._writer.control(
+            Kind.HELLO,
+            0,
+            {
+                "program": "lading", "version": lading.__version__, "wire": wire.VERSION, "layout": layout.LAYOUT,
+                "root": str(self.root), "cores": os.cpu_count() or 1, "read_only": self.read_only,
+            },
+        )  # fmt: skip
+        try:
+            while (frame := self._reader.next()) is not None:
+                self._heed(frame)
+        finally:
+            self._leave()
+
+    def _heed(self, frame: Frame) -> None:
+        match frame.kind:
+            case Kind.HELLO:
+                self._greet(frame.document())
+            case Kind.CALL:
+                self._begin(frame)
+            case Kind.DATA | Kind.END | Kind.CANCEL:
+                stream = self._streams.get(frame.stream)
+                if stream is not None:  # else it ended by itself, which the client did not know yet
+                    stream.give(frame)
+            case Kind.ALIVE:
+                pass
+            case _:
+                raise VolumeError(f"the client said {frame.kind.name}, which is the agent's word")
+
+    def _greet(self, said: dict[str, Any]) -> None:
+        """Locks that are taken name the person at the other end, and fall to the same run's next agent."""
+        self._me = replace(self._me, run=_text_or_none(said, "run"), user=_text_or_none(said, "user"))
+        self._claim, self._namespace = _text_or_none(said, "claim"), _text_or_none(said, "namespace")
+
+    def _begin(self, frame: Frame) -> None:
+        if frame.stream in self._streams or len(self._streams) >= wire.STREAMS:
+            raise VolumeError("the client opens a stream twice, or too many")
+        stream = self._streams[frame.stream] = _Stream(frame.stream, self._writer)
+        thread = threading.Thread(target=self._answer, args=(stream, frame), name=f"lading-agent-{frame.stream}")
+        self._threads = [other for other in self._threads if other.is_alive()] + [thread]
+        thread.daemon = True  # a mount that hangs must not keep the process
+        thread.start()
+
+    def _answer(self, stream: _Stream, frame: Frame) -> None:
+        """Serve one call in its own thread; the client being gone ends it silently, and its locks fall on the way out."""
+        with contextlib.suppress(ChannelClosed):
+            try:
+                result = self._do(stream, frame.document())
+                answer, document = Kind.RESULT, result
+            except ChannelClosed:
+                raise
+            except (LadingError, OSError) as error:
+                answer, document = Kind.ERROR, wire.told(error)
+            self._streams.pop(stream.number, None)
+            self._writer.control(answer, stream.number, document)
+        self._streams.pop(stream.number, None)
+
+    def _leave(self) -> None:
+        for stream in list(self._streams.values()):
+            stream.end()
+        deadline = time.monotonic() + _LEAVE_S
+        for thread in self._threads:
+            thread.join(max(0.0, deadline - time.monotonic()))
+
+    # ---------------------------------------------------------------------------------------------------- operations
+
+    def _do(self, stream: _Stream, call: dict[str, Any]) -> dict[str, Any]:
+        name = _text(call, "op")
+        operation = _READS.get(name)
+        if operation is None:
+            operation = _CHANGES.get(name)
+            if operation is None:
+                raise VolumeError(f"the agent knows no {name!r}")
+            if self.read_only:
+                raise VolumeNotWritable("the volume is open for reading only")
+        return operation(self, stream, call) or {}
+
+    def volume(self, *, make: bool = False) -> LocalVolume:
+        """The volume; where there is none yet it is read as an empty one, and made when *make*."""
+        if make and not self.read_only:
+            return find.create_volume(self.root, claim=self._claim, namespace=self._namespace, me=self._me)
+        return find.open_or_empty(self.root, me=self._me)
+
+    def staging(self, call: dict[str, Any]) -> LocalStaging:
+        """The staging that the call names."""
+        found = self._stagings.get(_number(call, "staging"))
+        if found is None:
+            raise VolumeError("the staging is closed")
+        return found
+
+    def id(self, stream: _Stream, call: dict[str, Any]) -> dict[str, Any]:
+        del stream, call
+        return {"id": self.volume(make=True).id}
+
+    def manifests(self, stream: _Stream, call: dict[str, Any]) -> None:
+        del call
+        stream.manifests(self.volume().manifests())
+
+    def manifest(self, stream: _Stream, call: dict[str, Any]) -> None:
+        stream.manifests([self.volume().manifest(_model(call), _version_or_none(call))])
+
+    def current(self, stream: _Stream, call: dict[str, Any]) -> dict[str, Any]:
+        del stream
+        return {"version": self.volume().current(_model(call))}
+
+    def currents(self, stream: _Stream, call: dict[str, Any]) -> dict[str, Any]:
+        """Of all models at once: `ls` asks it of thousands."""
+        del stream
+        volume = self.volume()
+        return {"versions": {model: volume.current(ref.check_model(model)) for model in call.get("models") or ()}}
+
+    def extra_files(self, stream: _Stream, call: dict[str, Any]) -> dict[str, Any]:
+        del stream
+        manifest = _document(Manifest, call, "manifest")
+        return {"paths": self.volume().extra_files(manifest)}
+
+    def size(self, stream: _Stream, call: dict[str, Any]) -> dict[str, Any]:
+        del stream
+        with self.volume().open_plain(_text(call, "path")) as file:
+            return {"size_bytes": os.fstat(file.fileno()).st_size}
+
+    def read(self, stream: _Stream, call: dict[str, Any]) -> None:
+        with self.volume().open_plain(_text(call, "path")) as file:
+            file.seek(_number(call, "offset"))
+            stream.writer.data(stream.number, file.read(min(_number(call, "size_bytes"), wire.DATA_BYTES)))
+
+    def hash(self, stream: _Stream, call: dict[str, Any]) -> dict[str, Any]:
+        path, size_bytes = _text(call, "path"), _number(call, "size_bytes")
+        found_bytes, sha256 = self.volume().hash_plain(path, size_bytes, stream.progress)
+        stream.flush()
+        return {"size_bytes": found_bytes, "sha256": sha256}
+
+    def free(self, stream: _Stream, call: dict[str, Any]) -> dict[str, Any]:
+        del stream, call
+        return {"bytes": self.volume().free_bytes()}
+
+    def require_free(self, stream: _Stream, call: dict[str, Any]) -> None:
+        del stream
+        self.volume().require_free(_number(call, "size_bytes"))
+
+    def prunable(self, stream: _Stream, call: dict[str, Any]) -> None:
+        model = _model(call) if call.get("model") is not None else None
+        stream.manifests(self.volume().prunable(model, _number(call, "keep")))
+
+    def leftovers(self, stream: _Stream, call: dict[str, Any]) -> dict[str, Any]:
+        del stream, call
+        return {"leftovers": [_leftover(left) for left in self.volume().leftovers()]}
+
+    def unmanaged(self, stream: _Stream, call: dict[str, Any]) -> dict[str, Any]:
+        del stream, call
+        return {"folders": [folder.model_dump(mode="json") for folder in self.volume().unmanaged()]}
+
+    def usage(self, stream: _Stream, call: dict[str, Any]) -> dict[str, Any]:
+        del stream, call
+        return self.volume().usage().model_dump(mode="json")
+
+    def use(self, stream: _Stream, call: dict[str, Any]) -> None:
+        del stream
+        self.volume().use(_model(call), _text(call, "version"))
+
+    def remove(self, stream: _Stream, call: dict[str, Any]) -> None:
+        del stream
+        self.volume().remove(_model(call), _text(call, "version"))
+
+    def sweep(self, stream: _Stream, call: dict[str, Any]) -> dict[str, Any]:
+        del stream, call
+        return {"paths": [str(path) for path in self.volume().sweep()]}
+
+    def adopt(self, stream: _Stream, call: dict[str, Any]) -> None:
+        wanted = _document(Adoption, call, "adoption")
+        manifest = self.volume(make=True).adopt(wanted, progress=stream.progress)
+        stream.flush()
+        stream.manifests([manifest])
+
+    def stage(self, stream: _Stream, call: dict[str, Any]) -> None:
+        """Hold a staging until the client ends the stream, or is gone."""
+        arguments = (_model(call), _text(call, "version"), _text(call, "transfer"))
+        volume = self.volume(make=True)
+        with volume.stage(*arguments) as staging, self._listed(stream.number, staging):
+            stream.event({"staged": True})
+            while stream.take().kind != Kind.END:
+                pass
+
+    @contextlib.contextmanager
+    def _listed(self, number: int, staging: LocalStaging) -> Iterator[None]:
+        self._stagings[number] = staging
+        try:
+            yield
+        finally:
+            del self._stagings[number]
+
+    def finished(self, stream: _Stream, call: dict[str, Any]) -> dict[str, Any]:
+        del stream
+        found = self.staging(call).finished.values()
+        return {"files": [file.model_dump(mode="json", exclude_none=True) for file in found]}
+
+    def read_staged(self, stream: _Stream, call: dict[str, Any]) -> None:
+        size_bytes = min(_number(call, "size_bytes"), wire.DATA_BYTES)
+        data = self.staging(call).read(_text(call, "path"), _number(call, "offset"), size_bytes)
+        stream.writer.data(stream.number, data)
+
+    def write(self, stream: _Stream, call: dict[str, Any]) -> dict[str, Any]:
+        """Take one file; a client that is gone leaves it as it is, for the next attempt to begin again."""
+        entry = Entry(
+            path=_text(call, "path"), size_bytes=call.get("size_bytes"), etag=_text_or_none(call, "etag")
+        )  # fmt: skip
+        staged = self.staging(call).open(entry)
+        try:
+            stream.event({"open": True})
+            return _taken(stream, staged)
+        except ChannelClosed:
+            staged.drop()
+            raise
+        finally:
+            staged.abandon()
+
+    def publish(self, stream: _Stream, call: dict[str, Any]) -> dict[str, Any]:
+        del stream
+        manifest = _document(Manifest, call, "manifest")
+        path = self.volume(make=True).publish(self.staging(call), manifest, use=bool(call.get("use")))
+        return {"path": str(path)}
+
+
+def _taken(stream: _Stream, staged: LocalStagedFile) -> dict[str, Any]:
+    """The file entry of what the client sent, when it is what it says it sent; empty when it gave it up."""
+    while True:
+        frame = stream.take()
+        match frame.kind:
+            case Kind.DATA:
+                staged.write(memoryview(frame.payload))
+                stream.credit(frame)
+            case Kind.CANCEL:
+                return {}
+            case _:
+                said = frame.document()
+                if (said.get("size_bytes"), said.get("sha256")) != (staged.size_bytes, staged.sha256):
+                    raise VolumeError(
+                        "the bytes that arrived are not those that were sent",
+                        hint="run it again; should it happen again, something on the way changes them",
+                    )
+                return staged.finish().model_dump(mode="json", exclude_none=True)
+
+
+Operation = Callable[[_Agent, _Stream, dict[str, Any]], dict[str, Any] | None]
+
+_READS: dict[str, Operation] = {
+    "manifests": _Agent.manifests, "manifest": _Agent.manifest, "current": _Agent.current, "currents": _Agent.currents,
+    "extra_files": _Agent.extra_files, "size": _Agent.size, "read": _Agent.read, "hash": _Agent.hash,
+    "free": _Agent.free, "require_free": _Agent.require_free, "prunable": _Agent.prunable,
+    "leftovers": _Agent.leftovers, "unmanaged": _Agent.unmanaged, "usage": _Agent.usage, "id": _Agent.id,
+}  # fmt: skip
+_CHANGES: dict[str, Operation] = {
+    "use": _Agent.use, "remove": _Agent.remove, "sweep": _Agent.sweep, "adopt": _Agent.adopt, "stage": _Agent.stage,
+    "finished": _Agent.finished, "read_staged": _Agent.read_staged, "write": _Agent.write, "publish": _Agent.publish,
+}  # fmt: skip
+
+
+# ------------------------------------------------------------------------------------------------------- small parts
+
+
+def _closing(send: Callable[[bytes | memoryview], None]) -> Callable[[bytes | memoryview], None]:
+    """*send* that says `ChannelClosed` where the client is gone."""
+
+    def sending(data: bytes | memoryview) -> None:
+        try:
+            send(data)
+        except OSError as error:
+            raise ChannelClosed(f"the client is gone: {error}") from error
+
+    return sending
+
+
+def _leftover(left: Leftover) -> dict[str, Any]:
+    return {
+        "kind": left.kind, "path": str(left.path), "size_bytes": left.size_bytes, "model": left.model,
+        "version": left.version,
+    }  # fmt: skip
+
+
+def _document(kind: type[Model], call: dict[str, Any], key: str) -> Model:
+    try:
+        return kind.model_validate(call.get(key))
+    except ValidationError as error:
+        raise VolumeError(f"the client's call has no {key}: {error.errors(include_url=False)[0]['msg']}") from error
+
+
+def _text(call: dict[str, Any], key: str) -> str:
+    found = call.get(key)
+    if not isinstance(found, str):
+        raise VolumeError(f"the client's call has no text {key!r}")
+    return found
+
+
+def _text_or_none(call: dict[str, Any], key: str) -> str | None:
+    return None if call.get(key) is None else _text(call, key)
+
+
+def _number(call: dict[str, Any], key: str) -> int:
+    found = call.get(key)
+    if not isinstance(found, int) or isinstance(found, bool) or found < 0:
+        raise VolumeError(f"the client's call has no number {key!r}")
+    return found
+
+
+def _model(call: dict[str, Any]) -> str:
+    return ref.check_model(_text(call, "model"))
+
+
+def _version_or_none(call: dict[str, Any]) -> str | None:
+    return None if call.get("version") is None else ref.check_version(_text(call, "version"))
