@@ -17,8 +17,12 @@ from lading.cluster.config import Connection
 from lading.cluster.kinds import Object
 from lading.errors import ClusterError, ClusterUnreachable
 
+_FAULTS = (aiohttp.ClientError, TimeoutError, ssl.SSLError, ConnectionError)
+_REACH = "does it run, and is it reached from here (VPN, proxy, --context)?"
 _MESSAGE_BYTES = 16 << 20
 _TIMEOUT = aiohttp.ClientTimeout(total=60, sock_connect=10)
+_FAULTS = (aiohttp.ClientError, TimeoutError, ssl.SSLError, ConnectionError)
+_REACH = "does it run, and is it reached from here (VPN, proxy, --context)?"
 _MESSAGE_BYTES = 16 << 20
 _CONNECT = aiohttp.ClientTimeout(total=None, sock_connect=10)
 #: Before the first answer there may be no server at all: the user should not wait long to read that.
@@ -122,16 +126,8 @@ class Session:
                     await _accept(request.right, answer)
                     yield answer
                     return
-        except aiohttp.ClientConnectorCertificateError as error:
-            raise ClusterUnreachable(
-                f"{self._who()} shows a certificate that is not trusted: {error.certificate_error}",
-                hint="the kubeconfig's certificate-authority must be the one that signed it",
-            ) from error
-        except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError) as error:
-            raise NoAnswer(f"{self._who()} does not answer: {error}", sent=False) from error
-        except (aiohttp.ClientError, TimeoutError, ssl.SSLError, ConnectionError) as error:
-            said = str(error) or type(error).__name__
-            raise NoAnswer(f"{self._who()} broke off ({request.right}): {said}", sent=True) from error
+        except _FAULTS as error:
+            raise self._fault(request, error) from error
 
     async def websocket(self, request: Request, *, protocols: Sequence[str]) -> aiohttp.ClientWebSocketResponse:
         """A WebSocket with the first of *protocols* that the server speaks; no compression, pings left to the caller.
@@ -167,8 +163,8 @@ class Session:
             )
         except aiohttp.WSServerHandshakeError as error:
             raise ClusterError(f"{request.right}: opens no WebSocket: {error.message}", status=error.status) from error
-        except (aiohttp.ClientError, TimeoutError, ssl.SSLError, ConnectionError) as error:
-            raise NoAnswer(f"{self._who()} does not answer: {error}", sent=False) from error
+        except _FAULTS as error:
+            raise self._fault(request, error) from error
         return opened
 
     async def _headers(self, request: Request, *, renew: bool) -> dict[str, str]:
@@ -179,6 +175,27 @@ class Session:
         """Through which proxy, and whose certificate is expected."""
         way = {"proxy": self.connection.proxy, "server_hostname": self.connection.tls_server_name}
         return {key: value for key, value in way.items() if value is not None}
+
+    def _fault(self, request: Request, error: Exception) -> ClusterUnreachable:
+        """What a failed connection means; the proxy's address is not told, it may hold a password."""
+        match error:
+            case aiohttp.ClientConnectorCertificateError():
+                return ClusterUnreachable(
+                    f"{self._who()} shows a certificate that is not trusted: {error.certificate_error}",
+                    hint="the kubeconfig's certificate-authority must be the one that signed it",
+                )
+            case aiohttp.ClientHttpProxyError():
+                said = f"the proxy before it refuses: HTTP {error.status} {error.message}"
+                return ClusterUnreachable(f"{self._who()} cannot be reached: {said}")
+            case aiohttp.ClientConnectorError():
+                reason = error.os_error.strerror or str(error.os_error)
+                proxy = "the proxy before it: " if isinstance(error, aiohttp.ClientProxyConnectionError) else ""
+                return NoAnswer(f"{self._who()} cannot be reached: {proxy}{reason}", sent=False, hint=_REACH)
+            case aiohttp.ConnectionTimeoutError():
+                return NoAnswer(f"{self._who()} does not answer", sent=False, hint=_REACH)
+            case _:
+                said = str(error) or type(error).__name__
+                return NoAnswer(f"{self._who()} broke off ({request.right}): {said}", sent=True)
 
     def _who(self) -> str:
         context = f" (context {self.connection.context})" if self.connection.context else ""
