@@ -30,15 +30,19 @@ class SourceListed(Stored):
     revision: str
     model: str
     """Its name on the volume."""
+    version: str
     files: int
     size_bytes: int
     kept_bytes: int = 0
     """Of these, already on the volume from an interrupted pull."""
     format: str | None = None
     """None where it was not checked: the source does not say sizes."""
-    free_bytes: int
+    free_bytes: int | None = None
+    """None where the volume was not mounted."""
     published: tuple[str, ...] = ()
     """Versions of that model on the volume."""
+    replaceable_bytes: int = 0
+    """What they take, and would give back."""
     unchanged: str | None = None
     """The version that has this very content."""
 

@@ -43,7 +43,7 @@ class Order:
     Attributes:
         expect: The format it must have (`lading.weights.formats`; ``any`` for none).
         published: The manifest of that version, or of another one of the same model with this very content.
-        foreseen: Its format was checked at the source.
+        foreseen: Its format, checked at the source; None where it was not.
     """
 
     listing: Listing
@@ -51,7 +51,7 @@ class Order:
     version: str
     expect: str = "auto"
     published: Manifest | None = None
-    foreseen: bool = False
+    foreseen: str | None = None
 
 
 async def pull(
@@ -135,6 +135,13 @@ async def fulfil(
 def plan(order: Order, finished: dict[str, FileEntry] | None = None) -> TransferPlan:
     """What *order* has to fetch, given the *finished* files of an earlier attempt."""
     return planning.plan(order.listing, finished or {}, order.published)
+
+
+def transfer_id(order: Order, volume_id: str) -> str:
+    """The id under which the volume keeps what an interrupted attempt at *order* finished."""
+    return planning.transfer_id(
+        str(order.listing.ref), order.listing.revision, f"{volume_id}/{order.model}@{order.version}"
+    )
 
 
 def without(found: Listing, exclude: Sequence[str]) -> Listing:
@@ -234,12 +241,11 @@ def _bring(
     """The blocking part, under the model's lock."""
     began = time.monotonic()
     reference, revision = str(order.listing.ref), order.listing.revision
-    job = planning.transfer_id(reference, revision, f"{volume.id}/{order.model}@{order.version}")
-    with volume.stage(order.model, order.version, job) as staging:
+    with volume.stage(order.model, order.version, transfer_id(order, volume.id)) as staging:
         todo = planning.plan(order.listing, staging.finished)
         emit(planned(order, todo, str(volume.root)))
         volume.require_free(todo.fetch_bytes)
-        if not todo.keep and not order.foreseen:
+        if not todo.keep and order.foreseen is None:
             _foresee(order, source, cancel)
         files = _files(todo, source, staging, cancel=cancel, emit=emit)
         sizes = {file.path: file.size_bytes for file in files}
@@ -268,22 +274,21 @@ def _bring(
     return event
 
 
-def _foresee(order: Order, source: Source, cancel: threading.Event) -> bool:
+def _foresee(order: Order, source: Source, cancel: threading.Event) -> str | None:
     """Check the format at the source, so that half a model is refused before its bulk is fetched.
 
-    Reads indexes and heads only; False where the source does not say sizes. What is published is checked again, as it
+    Gives the format. Reads indexes and heads only; None where the source does not say sizes. What is published is checked again, as it
     lies on the volume.
     """
     entries = {entry.path: entry for entry in order.listing.entries}
     sizes = {path: entry.size_bytes for path, entry in entries.items() if entry.size_bytes is not None}
     if len(sizes) < len(entries):
-        return False
+        return None
 
     def read(path: str, offset: int, size_bytes: int) -> bytes:
         return transfer.part(source, entries[path], offset, size_bytes, cancel=cancel)
 
-    formats.check(sizes, read, expect=order.expect)
-    return True
+    return formats.check(sizes, read, expect=order.expect).kind
 
 
 def planned(order: Order, todo: TransferPlan, volume: str) -> PullPlanned:

@@ -1,26 +1,49 @@
-"""Everything that would keep a Job from its work, found before there is one: all at once, each with its remedy."""
+"""Everything that would keep a Job from its work, found before there is one: all at once, each with its remedy.
 
-from dataclasses import dataclass
+First what the API tells (rights, the claim, who holds it, Secrets, quota: the API server itself is asked by a dry run).
+Then a pod like the Job's looks at the source from where the Job will run, and at the room there is for it.
+"""
 
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from lading.cluster import access, kinds
+from lading.cluster.access import Right
 from lading.cluster.client import Cluster
-from lading.errors import PreflightFailed
+from lading.cluster.kinds import Object
+from lading.errors import ClusterDenied, ClusterError
 from lading.events import SourceListed
-from lading.spec.command import PullCommand
+from lading.manifests import jobs
+from lading.placement import admission, claim_checks, holding, looking, mounts, problems
+from lading.placement import credentials as credentialing
+from lading.placement import identity as identities
+from lading.placement.holding import Holding
+from lading.placement.mounts import Mount
+from lading.placement.problems import Problem
+from lading.spec import ref as refs
+from lading.spec import units
+from lading.spec.command import ListSourceCommand, PullCommand
 from lading.spec.credentials import CredentialChoice, Credentials
 from lading.spec.placement import Placement
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Problem:
-    """One thing in the way.
-
-    Attributes:
-        code: Stable name of its kind: ``claim-missing``, ``no-space`` …
-    """
-
-    code: str
-    message: str
-    hint: str | None = None
+#: What a pull on a claim cannot do without; what else is read makes it better.
+RIGHTS = (
+    Right("create", kinds.JOB),
+    Right("get", kinds.JOB),
+    Right("list", kinds.JOB),
+    Right("watch", kinds.JOB),
+    Right("create", kinds.POD),
+    Right("list", kinds.POD),
+    Right("watch", kinds.POD),
+    Right("delete", kinds.POD),
+    Right("get", kinds.POD, sub="log"),
+    Right("get", kinds.CLAIM),
+)
+#: What stands in the way of a pod as much as of a Job: with one of these none is started to look.
+_BLOCKING = frozenset(
+    {"right", "claim-missing", "secret-missing", "secret-key", "service-account-missing", "ca-missing"}
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,13 +52,15 @@ class Preflight:
 
     Attributes:
         placement: As asked, completed by what was found: fsGroup, and the node that a held claim asks for.
-        listed: What the source has, seen from where the Job will run; None where it could not be looked at.
+        listed: What the source has, seen from where the Job will run; None where it was not looked at.
+        holding: Who holds the claim, and whether the pull has to wait for them.
         notes: What could not be found out, and what is worth knowing.
     """
 
     problems: tuple[Problem, ...]
     placement: Placement
     credentials: Credentials
+    holding: Holding
     listed: SourceListed | None = None
     notes: tuple[str, ...] = ()
 
@@ -46,7 +71,7 @@ class Preflight:
             PreflightFailed: With all problems.
         """
         if self.problems:
-            raise PreflightFailed("the pull cannot be started", problems=[one.message for one in self.problems])
+            raise problems.failed(self.problems, "the pull cannot be started")
 
 
 async def preflight(
@@ -61,11 +86,150 @@ async def preflight(
     replace_old: bool = False,
     wait_s: float = 120,
 ) -> Preflight:
-    """Look for all that would keep *command* from running on *claim* (in the cluster's namespace).
+    """Look for all that would keep *command* from running on *claim* (in the cluster's namespace). Changes nothing.
 
     Args:
+        cluster: In the claim's namespace.
+        command: The pull.
+        claim: Its name.
+        placement: As it was asked for.
+        credentials: As they were asked for.
         look: Also list the source and the volume from a pod with the claim mounted, read-only.
         during_update: ``scale``, ``recreate`` or ``same-node``: how a claim that is held elsewhere will be freed.
-        wait_s: How long the pod may take to start.
+        replace_old: The versions that are there will make room.
+        wait_s: How long the pod may take to start and to answer.
+
+    Raises:
+        InvalidInput: What was said of credentials contradicts itself.
+        ClusterUnreachable: There is no cluster to ask.
     """
-    raise PreflightFailed("not there yet")
+    missing = await cluster.missing(RIGHTS)
+    if missing:
+        problem = problems.of("right", access.denied(missing, what="a pull into a claim"))
+        return Preflight(problems=(problem,), placement=placement, credentials=Credentials(), holding=Holding())
+    found, (given, lacking), (held, notes) = await asyncio.gather(
+        claim_checks.check(cluster, claim),
+        credentialing.gathered(cluster, refs.parse(command.source), credentials),
+        _mounting(cluster, claim),
+    )
+    hold = Holding()
+    if found.claim is not None:
+        hold = holding.holding(found.claim, held, node=placement.node, during_update=during_update)
+    placed, why = await _placed(cluster, placement, hold)
+    answers = await admission.check(cluster, _job(command, placed, given, claim, cluster.namespace), placed, given)
+    known = _once((*found.problems, *lacking, *((hold.problem,) if hold.problem else ()), *answers))
+    begun = Preflight(
+        problems=known,
+        placement=placed,
+        credentials=given,
+        holding=hold,
+        notes=(*given.notes, *notes, *why),
+    )
+    if not look or any(one.code in _BLOCKING for one in known):
+        return begun
+    return await _looked(cluster, begun, command, found.claim, replace_old=replace_old, wait_s=wait_s)
+
+
+async def _mounting(cluster: Cluster, claim: str) -> tuple[tuple[Mount, ...], tuple[str, ...]]:
+    try:
+        return await mounts.mounting(cluster, claim), ()
+    except ClusterDenied:
+        return (), ("who mounts the claim may not be read with these rights",)
+
+
+async def _placed(cluster: Cluster, placement: Placement, hold: Holding) -> tuple[Placement, tuple[str, ...]]:
+    """*placement* completed: the volume's group, and the node and tolerations of the pod that is to be joined."""
+    who = await identities.identity(cluster, hold.mounts, asked=placement.fs_group)
+    placed = replace(placement, fs_group=who.fs_group, node=hold.node or placement.node)
+    notes = (f"fsGroup {who.fs_group}: {who.because}",) if who.fs_group is not None else (f"fsGroup: {who.because}",)
+    if hold.beside is None:
+        return placed, notes
+    beside = await cluster.find(kinds.POD, hold.beside)
+    if beside is not None and not placement.tolerations:
+        placed = replace(placed, tolerations=claim_checks.tolerations(beside))
+    return placed, (*notes, f"on node {hold.node}, beside pod {hold.beside}, which holds the claim")
+
+
+def _job(command: PullCommand, placement: Placement, credentials: Credentials, claim: str, namespace: str) -> Object:
+    return jobs.job(command, placement, claim=claim, namespace=namespace, model=command.model, credentials=credentials)
+
+
+async def _looked(
+    cluster: Cluster, begun: Preflight, command: PullCommand, claim: Object | None, *, replace_old: bool, wait_s: float
+) -> Preflight:
+    """*begun*, with what the source has and whether it fits."""
+    mounted = claim is not None and begun.holding.free and not _unusable(begun.problems)
+    pod = looking.pod(
+        _listing(command),
+        namespace=cluster.namespace,
+        claim=claim["metadata"]["name"] if claim is not None and mounted else None,
+        placement=begun.placement,
+        credentials=begun.credentials,
+        deadline_s=int(wait_s) + 60,
+    )
+    try:
+        seen = await looking.look(cluster, pod, wait_s=wait_s)
+    except ClusterError as error:  # admission said no to the pod, and said so to the dry run before
+        seen = problems.of("admission", error)
+    if isinstance(seen, Problem):
+        return replace(begun, problems=_once((*begun.problems, _explained(seen, begun.credentials))))
+    room = _room(seen, replace_old=replace_old)
+    return replace(begun, listed=seen, problems=(*begun.problems, *room))
+
+
+def _listing(command: PullCommand) -> ListSourceCommand:
+    return ListSourceCommand(
+        source=command.source,
+        model=command.model,
+        version=command.version,
+        endpoint=command.endpoint,
+        files=command.files,
+        exclude=command.exclude,
+        expect=command.expect,
+    )
+
+
+def _unusable(known: Sequence[Problem]) -> bool:
+    return any(one.code.startswith("claim-") for one in known)
+
+
+def _explained(problem: Problem, credentials: Credentials) -> Problem:
+    """A source's own remedy is for who sits beside it; the pod's credentials come from a Secret."""
+    if problem.code != "SourceDenied":
+        return problem
+    used = next((note for note in credentials.notes if note.startswith("credentials:")), None)
+    hint = f"{used} are not accepted, or may not list it" if used else _NO_CREDENTIALS
+    return replace(problem, hint=hint)
+
+
+_NO_CREDENTIALS = (
+    "the pod has no credentials: name them with --secret NAME, --connection NAME, --storage-key KEY or --service-account "
+    "NAME; those of this machine are not passed on"
+)
+
+
+def _room(listed: SourceListed, *, replace_old: bool) -> tuple[Problem, ...]:
+    """Whether what is to come fits into what is free."""
+    need_bytes = listed.size_bytes - listed.kept_bytes
+    if listed.unchanged or listed.free_bytes is None or need_bytes <= listed.free_bytes:
+        return ()
+    has = f"{listed.source} has {units.show_bytes(need_bytes)} to bring, the claim has {units.show_bytes(listed.free_bytes)} free"
+    if replace_old and need_bytes <= listed.free_bytes + listed.replaceable_bytes:
+        return ()
+    if listed.published and need_bytes <= listed.free_bytes + listed.replaceable_bytes:
+        old = units.show_bytes(listed.replaceable_bytes)
+        hint = f"resize the claim; or give up the version that is there ({old}): --replace-old"
+    else:
+        hint = "resize the claim, or `lading prune` it"
+    return (Problem(code="no-space", message=has, hint=hint),)
+
+
+def _once(known: Sequence[Problem]) -> tuple[Problem, ...]:
+    """Each kind of problem once where the API server says again what was found before."""
+    kept = {(one.code, one.message): one for one in known}
+    named = {one.code for one in known}
+    return tuple(one for one in kept.values() if not (one.code == "admission" and _said_before(one, named)))
+
+
+def _said_before(problem: Problem, codes: set[str]) -> bool:
+    return "service-account-missing" in codes and "service account" in problem.message

@@ -33,6 +33,8 @@ class PullCommand(_Command):
     exclude: tuple[str, ...] = ()
     expect: str = "auto"
     use: bool = True
+    replace: bool = False
+    """Remove the model's other versions before a byte comes: room for one copy only."""
 
 
 class VerifyCommand(_Command):
@@ -49,6 +51,8 @@ class ListSourceCommand(_Command):
 
     command: Literal["list-source"] = "list-source"
     source: str
+    model: str | None = None
+    version: str | None = None
     endpoint: str | None = None
     files: tuple[str, ...] | None = None
     exclude: tuple[str, ...] = ()

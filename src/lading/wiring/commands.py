@@ -5,17 +5,20 @@ import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from lading.errors import VerificationFailed
 from lading.events import Emit, Event, SourceListed, Verified
 from lading.flows import pull as pulling
 from lading.flows import verify as verifying
+from lading.flows.pull import Order
 from lading.ports import Source
 from lading.spec import ref as refs
 from lading.spec.command import Command, ListSourceCommand, PullCommand, RepairPermissionsCommand, VerifyCommand
 from lading.spec.ref import LocalRef
-from lading.volume import faults, find
+from lading.volume import faults, find, journal
 from lading.volume.local import LocalVolume
+from lading.weights import layout
 from lading.weights import plan as planning
 from lading.wiring import volumes
 
@@ -85,26 +88,51 @@ async def _verify(command: VerifyCommand, root: Path, emit: Emit) -> Event:
 
 
 async def _list(command: ListSourceCommand, root: Path, emit: Emit) -> SourceListed:
-    """Reachable, allowed, whole by its own index, as a pull would find it; and what the volume has of it."""
+    """Reachable, allowed, whole by its own index, as a pull would find it; and what the volume has of it.
+
+    Without a volume at *root* the source alone is looked at.
+    """
     with _source(command) as source:
         order = await pulling.decide(
-            source, None, refs.parse(command.source), expect=command.expect, exclude=command.exclude
+            source,
+            None,
+            refs.parse(command.source),
+            model=command.model,
+            version=command.version,
+            expect=command.expect,
+            exclude=command.exclude,
         )
-    found = find.locate(LocalRef(path=str(root)))
-    listed = list(found.volume.manifests()) if found is not None else []
-    versions = [manifest for manifest in listed if manifest.model == order.model]
     event = SourceListed(
         source=str(order.listing.ref),
         revision=order.listing.revision,
         model=order.model,
+        version=order.version,
         files=len(order.listing.entries),
         size_bytes=sum(entry.size_bytes or 0 for entry in order.listing.entries),
-        free_bytes=faults.free_bytes(root),
-        published=tuple(manifest.version for manifest in versions),
-        unchanged=next((one.version for one in versions if planning.is_published(order.listing, one)), None),
+        format=order.foreseen,
+        **await asyncio.to_thread(_beside, order, root),
     )
     emit(event)
     return event
+
+
+def _beside(order: Order, root: Path) -> dict[str, Any]:
+    """What of an order the volume at *root* has, and the room on it."""
+    if not root.is_dir():
+        return {}
+    found = find.locate(LocalRef(path=str(root)))
+    free_bytes = faults.free_bytes(root)
+    if found is None:
+        return {"free_bytes": free_bytes}
+    versions = [manifest for manifest in found.volume.manifests() if manifest.model == order.model]
+    finished = dict(journal.read(root / layout.journal(pulling.transfer_id(order, found.volume.id))).finished)
+    return {
+        "free_bytes": free_bytes,
+        "kept_bytes": pulling.plan(order, finished).kept_bytes,
+        "published": tuple(manifest.version for manifest in versions),
+        "replaceable_bytes": sum(manifest.size_bytes for manifest in versions),
+        "unchanged": next((one.version for one in versions if planning.is_published(order.listing, one)), None),
+    }
 
 
 @contextmanager

@@ -1,0 +1,166 @@
+"""A source, looked at from where a pull will run: by a pod like the Job's, with the claim mounted read-only.
+
+What keeps this pod from starting would keep the Job's pods from starting: its image, its Secrets, its place. So it is
+the check of these too.
+"""
+
+import asyncio
+import secrets
+from collections.abc import AsyncIterator, Sequence
+from contextlib import aclosing, asynccontextmanager
+from typing import Any
+
+from pydantic import TypeAdapter, ValidationError
+
+from lading.cluster import kinds
+from lading.cluster.client import Cluster
+from lading.cluster.kinds import Object
+from lading.diagnosis import pods as diagnosing
+from lading.diagnosis.finding import Finding, at
+from lading.errors import ClusterDenied, PodFailed
+from lading.events import Event, Failed, SourceListed
+from lading.manifests import jobs, pods
+from lading.manifests.pods import Work
+from lading.placement import problems
+from lading.placement.problems import Problem
+from lading.spec.command import ListSourceCommand
+from lading.spec.credentials import Credentials
+from lading.spec.placement import Placement
+
+_EVENT: TypeAdapter[Event] = TypeAdapter(Event)
+#: How long something that may pass (an unbound claim, a busy node) is borne before it is told as a problem.
+PASSING_S = 20.0
+
+
+def pod(
+    command: ListSourceCommand, *, namespace: str, claim: str | None, placement: Placement, credentials: Credentials, deadline_s: int
+) -> Object:  # fmt: skip
+    """The pod that looks; *claim* None: at the source alone."""
+    work = Work(
+        purpose="reader",
+        namespace=namespace,
+        claim=claim,
+        command=jobs.document(command),
+        read_only=True,
+        credentials=credentials,
+    )
+    return pods.helper_pod(work, placement, name=f"lading-look-{secrets.token_hex(4)}", deadline_s=deadline_s)
+
+
+async def look(cluster: Cluster, looking: Object, *, wait_s: float) -> SourceListed | Problem:
+    """What the pod *looking* saw, or what is in its way; it is removed in any case."""
+    name = looking["metadata"]["name"]
+    await cluster.create(looking)
+    try:
+        ended = await _end(cluster, name, wait_s)
+        return ended if isinstance(ended, Problem) else await _word(cluster, ended)
+    finally:
+        await asyncio.shield(cluster.delete(kinds.POD, name, grace_s=0))
+
+
+async def _end(cluster: Cluster, name: str, wait_s: float) -> Object | Problem:
+    """The pod once it has ended, or what keeps it from starting."""
+    seen = _Seen()
+    try:
+        async with asyncio.timeout(wait_s), _told(cluster, name, seen) as changed:
+            passing_until: float | None = None
+            while True:
+                verdict = seen.verdict()
+                if verdict is not None and not isinstance(verdict, Finding):
+                    return verdict
+                now = asyncio.get_running_loop().time()
+                passing_until = None if verdict is None else passing_until or now + PASSING_S
+                if verdict is not None and (verdict.fatal or (passing_until or 0) <= now):
+                    return problems.found(verdict)
+                await _next(changed, None if passing_until is None else passing_until - now)
+    except TimeoutError:
+        verdict = seen.verdict()
+        if isinstance(verdict, Finding):
+            return problems.found(verdict)
+        return Problem(code="look-slow", message=f"pod {name} did not answer within {wait_s:.0f} s", hint="longer: --timeout; or without this look: --no-preflight")  # fmt: skip
+
+
+class _Seen:
+    """The pod and its events, as far as they are known."""
+
+    def __init__(self) -> None:
+        self.pod: Object | None = None
+        self.events: dict[str, Object] = {}
+
+    def verdict(self) -> Object | Finding | None:
+        """The ended pod, or what a diagnosis says of one that waits."""
+        if self.pod is None:
+            return None
+        if at(self.pod, "status", "phase") in ("Succeeded", "Failed"):
+            return self.pod
+        return diagnosing.watching(self.pod, tuple(self.events.values()))
+
+
+@asynccontextmanager
+async def _told(cluster: Cluster, name: str, seen: _Seen) -> AsyncIterator[asyncio.Event]:
+    """*seen* kept up to date; the event is set with each change."""
+    changed = asyncio.Event()
+
+    async def pods_of() -> None:
+        async with aclosing(cluster.watch(kinds.POD, fields=f"metadata.name={name}")) as changes:
+            async for change in changes:
+                seen.pod = change.object
+                changed.set()
+
+    async def events_of() -> None:
+        fields = f"involvedObject.name={name},involvedObject.kind=Pod"
+        try:
+            async with aclosing(cluster.watch(kinds.EVENT, fields=fields)) as changes:
+                async for change in changes:
+                    seen.events[change.object["metadata"]["name"]] = change.object
+                    changed.set()
+        except ClusterDenied:
+            return  # optional evidence
+
+    tasks = [asyncio.create_task(one) for one in (pods_of(), events_of())]
+    try:
+        yield changed
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
+async def _next(changed: asyncio.Event, within_s: float | None) -> None:
+    try:
+        async with asyncio.timeout(within_s):
+            await changed.wait()
+    except TimeoutError:
+        return
+    changed.clear()
+
+
+async def _word(cluster: Cluster, ended: Object) -> SourceListed | Problem:
+    """The last word of a pod that has ended: its termination message, else the last line of its log."""
+    said = at(ended, "status", "containerStatuses", 0, "state", "terminated", "message")
+    for line in (said, *reversed(await _log(cluster, ended))):
+        match _parsed(line):
+            case SourceListed() as listed:
+                return listed
+            case Failed() as failure:
+                return Problem(code=failure.code, message=failure.message, hint=failure.hint)
+            case _:
+                continue
+    finding = diagnosing.ended(ended)
+    if finding is not None:
+        return problems.found(finding)
+    raise PodFailed("the pod that lists the source ended without a word", hint="see what its image is: lading images")
+
+
+async def _log(cluster: Cluster, ended: Object) -> Sequence[str]:
+    try:
+        return [line.text async for line in cluster.logs(ended["metadata"]["name"], follow=False)]
+    except ClusterDenied:
+        return ()
+
+
+def _parsed(line: Any) -> Event | None:
+    try:
+        return _EVENT.validate_json(line) if isinstance(line, str) else None
+    except ValidationError:
+        return None
