@@ -7,7 +7,8 @@ import sys
 
 import pytest
 from hypothesis import HealthCheck, settings
-from tests.testbed.fixtures import cluster, minio, minio_environment, namespace  # noqa: F401 - fixtures
+from tests.testbed import cluster as clusters
+from tests.testbed.fixtures import cluster, control_plane, minio, minio_environment, namespace  # noqa: F401 - fixtures
 
 from lading.testing import tiny_llama
 
@@ -23,6 +24,12 @@ def pytest_configure():
     """Ctrl-C means what it means to a user, also where tests run in the background (a shell ignores it there)."""
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
+    clusters.hold()
+
+
+def pytest_sessionfinish():
+    """The last session ends the cluster that a session started (also each process of pytest-xdist asks)."""
+    clusters.leave()
 
 
 @pytest.fixture(autouse=True)

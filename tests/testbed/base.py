@@ -16,6 +16,21 @@ _RECORD = IMAGES / "base.json"
 _PAUSE_SOURCE = Path(__file__).parent / "pause.c"
 
 
+def missing() -> str | None:
+    """Why there is no base image; None when it is made."""
+    made = (IMAGES / "base.tar").exists() and (IMAGES / "pause.tar").exists()
+    return None if made else "no base image (make testbed makes one on Debian, by debootstrap)"
+
+
+def prepare() -> list[str]:
+    """Make both archives, where that can be done; a sentence on them."""
+    if packages.can_install():
+        packages.install(("debootstrap", "gcc", "libc6-dev"))
+        archive()
+        pause_archive()
+    return [f"base image: {missing() or IMAGES / 'base.tar'}"]
+
+
 def archive() -> Path:
     """The base image's archive, made when it is not there yet (about a minute)."""
     path = IMAGES / "base.tar"

@@ -6,7 +6,7 @@ import subprocess
 import time
 from pathlib import Path
 
-from tests.testbed import processes
+from tests.testbed import packages, processes
 from tests.testbed.places import DOCKER
 
 _RECORD = DOCKER / "daemon.json"
@@ -19,6 +19,13 @@ def missing() -> str | None:
         return "a Docker daemon needs root"
     lacking = [name for name in ("dockerd", "docker") if shutil.which(name) is None]
     return f"{' and '.join(lacking)} not installed (make testbed installs them on Debian)" if lacking else None
+
+
+def prepare() -> list[str]:
+    """Install it, where that is ours to do; a sentence on it."""
+    if packages.can_install() and shutil.which("dockerd") is None:
+        packages.install(("docker.io",))
+    return [f"docker: {missing() or 'dockerd is there'}"]
 
 
 def docker(*argv: str | Path, folder: Path | None = None) -> str:

@@ -30,6 +30,14 @@ def cluster():
     return clusters.shared()
 
 
+@pytest.fixture(scope="session")
+def control_plane():
+    """A real API server with its controllers, whether or not this machine can have a node."""
+    missing = clusters.missing(with_node=False)
+    require("control plane", missing is None, missing or "")
+    return clusters.shared()
+
+
 @pytest.fixture
 def namespace(cluster, tmp_path_factory, monkeypatch):
     """A fresh namespace. ``KUBECONFIG`` and ``LADING_IMAGE`` are those of its user: the shipped Role and nothing more."""

@@ -13,7 +13,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-BIN = Path(__file__).resolve().parents[2] / ".testbed" / "bin"
+from tests.testbed import network
+from tests.testbed.places import BIN
+
 MODULES = {
     "minio": "github.com/minio/minio@v0.0.0-20260212201848-7aac2a2c5b7c",
     "mc": "github.com/minio/mc@v0.0.0-20250313080218-cf909e1063a9",
@@ -124,17 +126,11 @@ def running(data: Path, *, reach: Literal["host", "cluster"] = "host") -> Iterat
         process = subprocess.Popen(argv, env=environment, stdout=log, stderr=log)
     try:
         _wait_healthy(process, f"http://{address}", data / "minio.log")
-        host = "127.0.0.1" if reach == "host" else host_address()
+        host = "127.0.0.1" if reach == "host" else network.host_address()
         yield Minio(endpoint=f"http://{address}", in_cluster=f"http://{host}:{port}", data=data / "objects")
     finally:
         process.kill()
         process.wait()
-
-
-def host_address() -> str:
-    """The first address of this host that is not loopback: pods reach it by that."""
-    said = subprocess.run(["hostname", "-I"], capture_output=True, text=True, check=True)
-    return said.stdout.split()[0]
 
 
 def _wait_healthy(process: subprocess.Popen, endpoint: str, log: Path) -> None:

@@ -11,11 +11,10 @@ from pathlib import Path
 from typing import Any
 
 from ruamel.yaml import YAML
-from tests.testbed import kube, minio
+from tests.testbed import kube, minio, node
 from tests.testbed.api import Api, wait
 from tests.testbed.places import CLUSTER, ROOT
 
-NODE = "node-1"
 _WORKLOADS = ("/apis/batch/v1", "jobs"), ("/apis/apps/v1", "deployments"), ("/apis/apps/v1", "statefulsets")
 _VOLUMES = CLUSTER / "volumes"
 
@@ -136,7 +135,8 @@ class Namespace:
         for name in self._volumes:
             self.api.delete(f"/api/v1/persistentvolumes/{name}")
         self._ends.close()
-        remove_folders(_VOLUMES / self.name)
+        node.unmount(_VOLUMES / self.name)
+        shutil.rmtree(_VOLUMES / self.name, ignore_errors=True)
 
     def _folder(self, name: str, capacity_bytes: int | None, permissions: int) -> Path:
         path = _VOLUMES / self.name / name
@@ -173,21 +173,12 @@ def shipped_role() -> list[dict[str, Any]]:
     return [document for document in documents if document and document["kind"] == "Role"]
 
 
-def remove_folders(folder: Path) -> None:
-    """*folder*, with what is mounted below it."""
-    mounts = [line.split()[1] for line in Path("/proc/mounts").read_text().splitlines()]
-    for mounted in sorted(mounts, reverse=True):
-        if Path(mounted).is_relative_to(folder):
-            subprocess.run(["umount", "--lazy", mounted], check=False, capture_output=True)
-    shutil.rmtree(folder, ignore_errors=True)
-
-
 def _volume(name: str, path: Path, claim: Mapping[str, Any], policy: str) -> dict[str, Any]:
     """A volume on *path* for this very claim: without its uid, they would find each other seconds later.
 
     ``local``, not ``hostPath``: the kubelet gives it the pod's fsGroup.
     """
-    here = {"key": "kubernetes.io/hostname", "operator": "In", "values": [NODE]}
+    here = {"key": "kubernetes.io/hostname", "operator": "In", "values": [node.NAME]}
     metadata, spec = claim["metadata"], claim["spec"]
     return {
         "apiVersion": "v1",
