@@ -24,6 +24,7 @@ COMMANDS: dict[str, tuple[str, str, str]] = {
     "use": ("lading.cli.volume:use", "Weights", "Make a version the current one of its model."),
     "rm": ("lading.cli.volume:rm", "Weights", "Remove a version, or a whole model, from a volume."),
     "prune": ("lading.cli.volume:prune", "Weights", "Remove old versions and what interrupted pulls left."),
+    "jobs": ("lading.cli.jobs:app", "Weights", "List, follow and cancel what runs in Jobs."),
     "serve": ("lading.cli.serve:serve", "Serving", "Start a model server and wait until it answers a real request."),
     "stop": ("lading.cli.serve:stop", "Serving", "Stop a server that `lading serve` started."),
     "ask": ("lading.cli.serve:ask", "Serving", "Send one request to a server and print its answer."),

@@ -6,13 +6,16 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from lading.cli.bar import Bar
+from lading.cli.in_job import InJob
 from lading.cli.interrupt import stoppable
 from lading.cli.output import Common, Output
+from lading.cli.where import Where
+from lading.errors import InvalidInput
 from lading.events import Event, Published, PullPlanned, PullProgress, Unchanged
 from lading.flows import pull as flow
 from lading.spec import ref as refs
 from lading.spec import units
-from lading.spec.ref import LocalRef
+from lading.spec.ref import ClaimRef, LocalRef
 from lading.volume import find
 from lading.wiring import volumes
 
@@ -29,6 +32,8 @@ async def pull(
     expect: str = "auto",
     use: Annotated[bool, Parameter(negative="--no-use")] = True,
     dry_run: bool = False,
+    job: InJob | None = None,
+    where: Where | None = None,
     common: Common | None = None,
 ) -> None:
     """Bring weights from a source onto a volume.
@@ -36,9 +41,12 @@ async def pull(
     Interrupt it anywhere and run it again: finished files are not fetched again. A source that the volume has already is
     left alone. Nothing is visible under the model's name before all of it is there, checked.
 
+    Onto a claim, pvc://claim/model, it runs in a Job beside the volume, which reads the source itself; a folder of this
+    machine is streamed there. Ctrl-C asks whether the Job goes on; the same command again follows it.
+
     Args:
         source: A folder or file, s3://bucket/prefix, https://host/file, or https://host/dir/SHA256SUMS (all files it names).
-        dest: A volume: any folder; made when it is not there. Below a volume: the model's name on it.
+        dest: A volume: any folder; made when it is not there. Below a volume: the model's name on it. Or pvc://claim/model.
         version: Name of the version; the first 12 digits of the source's revision by default.
         model: Name of the model on the volume; made from the source's name by default.
         endpoint: Address of an S3 store other than AWS, such as http://127.0.0.1:9000.
@@ -50,8 +58,19 @@ async def pull(
     """
     view = PullView()
     output = Output(common, live=view)
-    reference = refs.parse(source)
-    place, model, version = volumes.destination(refs.parse(dest), model, version)
+    reference, target = refs.parse(source), refs.parse(dest)
+    if isinstance(target, ClaimRef):
+        from lading.cli.pull_claim import Asked, pull_onto_claim
+
+        asked = Asked(
+            source=reference, dest=target, model=model, version=version, endpoint=endpoint, files=files,
+            exclude=exclude, expect=expect, use=use, dry_run=dry_run,
+        )  # fmt: skip
+        await pull_onto_claim(asked, where or Where(), job or InJob(), output, view)
+        return
+    if (job or InJob()) != InJob():
+        raise InvalidInput(f"options of a Job were given, and {dest} is no claim", hint="name one: pvc://claim/model")
+    place, model, version = volumes.destination(target, model, version)
     adapter = volumes.source(reference, endpoint=endpoint, files=files)
     found = find.locate(LocalRef(path=str(place)))
 
@@ -66,10 +85,10 @@ async def pull(
             exclude=exclude,
         )
         if dry_run:
-            _tell_plan(output, order, place)
+            tell_order(output, order, place)
             return
         volume = found.volume if found else find.create_volume(place)
-        _tell(output, await flow.fulfil(order, adapter, volume, use=use, emit=output.event), place)
+        tell_done(output, await flow.fulfil(order, adapter, volume, use=use, emit=output.event), place, then="serve")
 
     try:
         await stoppable(work(), kept="finished files are kept")
@@ -78,11 +97,12 @@ async def pull(
         adapter.close()
 
 
-def _tell_plan(output: Output, order: flow.Order, place: Path) -> None:
+def tell_order(output: Output, order: flow.Order, place: Path | str) -> None:
+    """What a pull would do, file by file."""
     todo = flow.plan(order)
     name = f"{place}/{order.model}@{order.version}"
     if todo.unchanged:
-        event = Unchanged(model=order.model, version=order.version, path=str(place / order.model / order.version))
+        event = Unchanged(model=order.model, version=order.version, path=f"{place}/{order.model}/{order.version}")
         output.result(event, f"{name} has this already: nothing to do")
         return
     size = units.show_bytes(todo.fetch_bytes)
@@ -95,8 +115,8 @@ def _tell_plan(output: Output, order: flow.Order, place: Path) -> None:
         output.table(["file", "size"], rows, right=["size"])
 
 
-def _tell(output: Output, done: Published | Unchanged, place: Path) -> None:
-    """The answer first: what is where."""
+def tell_done(output: Output, done: Published | Unchanged, place: Path | str, *, then: str) -> None:
+    """The answer first: what is where on *place*; *then* is the command to go on with."""
     name = f"{place}/{done.model}@{done.version}"
     if output.json:
         return  # its event was the last line
@@ -109,7 +129,7 @@ def _tell(output: Output, done: Published | Unchanged, place: Path) -> None:
         f"{name} is published: {units.show_count(done.files, 'file')}, {units.show_bytes(done.size_bytes)} "
         f"in {units.show_seconds(done.seconds)} ({rate})\n{done.path}",
     )
-    output.next(f"lading serve {name}")
+    output.next(f"lading {then} {name}")
 
 
 def _size(size_bytes: int | None) -> str:
@@ -135,6 +155,10 @@ class PullView:
                 self.close()
             case _:
                 pass
+
+    def pause(self) -> None:
+        """Give the terminal to other words; the next event draws again."""
+        self._bar.close()
 
     def close(self) -> None:
         """Leave the terminal as it was; idempotent."""

@@ -150,7 +150,7 @@ class _Following:
     async def _outcome(self, scene: "_Scene") -> Event:
         """What it came to, when no pod is left to be read."""
         for pod in reversed(scene.in_order()):
-            word = last_word(pod, self.run.claim)
+            word = hearing.last_word(pod, self.run.claim)
             if isinstance(word, Failed) and not word.retryable:
                 raise hearing.error(word, log=tuple(self.heard.tail))
             if isinstance(word, hearing.RESULTS):
@@ -180,17 +180,6 @@ class _Following:
         if isinstance(told, Failed):
             raise hearing.error(told)
         return told
-
-
-def last_word(pod: Object, claim: str) -> Event | None:
-    """The result or error that *pod* left as its termination message."""
-    for status in (pod.get("status") or {}).get("containerStatuses") or ():
-        ended = (status.get("state") or {}).get("terminated") or {}
-        for line in reversed(str(ended.get("message") or "").splitlines()):
-            event = hearing.parse(line, claim)
-            if isinstance(event, (*hearing.RESULTS, Failed)):
-                return event
-    return None
 
 
 def _meaning(found: Finding, log: tuple[str, ...] = ()) -> LadingError:

@@ -12,6 +12,7 @@ from typing import Any
 from pydantic import TypeAdapter, ValidationError
 
 from lading import errors
+from lading.cluster.kinds import Object
 from lading.errors import LadingError, PodFailed
 from lading.events import CommandEnded, Event, Failed, Published, PullPlanned, SourceListed, Unchanged, Verified
 from lading.manifests import ours
@@ -85,6 +86,17 @@ def error(failed: Failed, *, log: tuple[str, ...] = ()) -> LadingError:
         if plain is not None and plain.exit_code == failed.exit_code:
             return plain(failed.message, hint=failed.hint)
     return PodFailed(failed.message, hint=failed.hint, log=log)
+
+
+def last_word(pod: Object, claim: str) -> Event | None:
+    """The result or error that *pod* left as its termination message."""
+    for status in (pod.get("status") or {}).get("containerStatuses") or ():
+        ended = (status.get("state") or {}).get("terminated") or {}
+        for line in reversed(str(ended.get("message") or "").splitlines()):
+            event = parse(line, claim)
+            if isinstance(event, (*RESULTS, Failed)):
+                return event
+    return None
 
 
 def printable(text: str) -> str:

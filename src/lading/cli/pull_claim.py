@@ -1,0 +1,157 @@
+"""`lading pull` onto a claim: in a Job beside the volume, or, from a folder of this machine, through a pod there."""
+
+import asyncio
+from dataclasses import dataclass
+from pathlib import Path
+
+from lading.cli.in_job import InJob
+from lading.cli.interrupt import stoppable
+from lading.cli.output import Output
+from lading.cli.pull import PullView, tell_done, tell_order
+from lading.cli.watching import Watching
+from lading.cli.where import Where
+from lading.errors import InvalidInput
+from lading.events import PullPlanned, Unchanged
+from lading.flows import pull as flow
+from lading.spec import units
+from lading.spec.ref import ClaimRef, LocalRef, Reference
+from lading.wiring import claims, pulls, volumes
+
+FILES_BYTES = 128 << 10  # the names travel in the Job's document, twice
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Asked:
+    """What the command line of a pull said."""
+
+    source: Reference
+    dest: ClaimRef
+    model: str | None
+    version: str | None
+    endpoint: str | None
+    files: Path | None
+    exclude: tuple[str, ...]
+    expect: str
+    use: bool
+    dry_run: bool
+
+
+async def pull_onto_claim(asked: Asked, where: Where, job: InJob, output: Output, view: PullView) -> None:
+    """Bring it there by the way that fits the source."""
+    try:
+        if isinstance(asked.source, LocalRef):
+            await _upload(asked, where, output, view)
+        else:
+            await _in_job(asked, where, job, output, view)
+    finally:
+        view.close()
+
+
+# ---------------------------------------------------------------------------------------------------------- in a Job
+
+
+async def _in_job(asked: Asked, where: Where, in_job: InJob, output: Output, view: PullView) -> None:
+    choice, job = where.choice(), in_job.choice(service_account=where.service_account)
+    order = pulls.command(
+        asked.source,
+        asked.dest,
+        model=asked.model,
+        version=asked.version,
+        endpoint=asked.endpoint,
+        files=_names(asked.files),
+        exclude=asked.exclude,
+        expect=asked.expect,
+        use=asked.use,
+        replace_old=job.replace_old,
+    )
+    async with pulls.cluster_of(asked.dest, choice) as cluster:
+        watching = Watching(output, view, choice)
+        if job.look:
+            output.say(f"looking at {asked.source} from where the Job will run …")
+        planning = pulls.plan(cluster, order, asked.dest.claim, choice=choice, job=job)
+        planned = await stoppable(planning, kept="nothing was started")
+        if asked.dry_run:
+            _tell_plan(output, planned)
+            return
+        if isinstance(planned.answer, Unchanged):
+            watching(planned.answer)
+            tell_done(output, planned.answer, f"pvc://{asked.dest.claim}", then="show")
+            return
+        run = await pulls.start(cluster, planned, emit=watching)
+        if in_job.detach:
+            watching.tell_started(run, asked.source)
+            return
+        work = pulls.followed(cluster, planned, run, emit=watching, choice=choice, job=job)
+        watching.tell_result(await watching.wait(cluster, run, work, timeout_s=in_job.timeout_s), run)
+
+
+def _tell_plan(output: Output, planned: pulls.Planned) -> None:
+    """What would be pulled, by which Job."""
+    name = planned.document["metadata"]["name"]
+    if planned.running is not None:
+        output.say(f"{name} does this already")
+    answer = planned.answer
+    match answer:
+        case None:
+            output.result(planned.document, f"would create Job {name}; the source was not looked at")
+        case Unchanged():
+            output.result(answer, f"{answer.path} has this already: nothing to do")
+        case PullPlanned():
+            files, size = units.show_count(answer.files, "file"), units.show_bytes(answer.size_bytes)
+            dest = f"{answer.volume}/{answer.model}@{answer.version}"
+            output.result(answer, f"would pull {files}, {size}, from {answer.source} to {dest}\nby Job {name}")
+    for note in planned.found.notes if planned.found else ():
+        output.say(f"  {note}")
+
+
+def _names(files: Path | None) -> tuple[str, ...] | None:
+    """The lines of a file of names, as they travel with the command.
+
+    Raises:
+        InvalidInput: It cannot be read, or is too long to travel.
+    """
+    if files is None:
+        return None
+    try:
+        text = files.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise InvalidInput(f"--files {files} cannot be read: {error}") from error
+    if len(text) > FILES_BYTES:
+        raise InvalidInput(
+            f"--files {files} has {units.show_bytes(len(text))}, a Job carries {units.show_bytes(FILES_BYTES)}",
+            hint="put the list beside the files as SHA256SUMS and name that",
+        )
+    return tuple(text.splitlines())
+
+
+# ---------------------------------------------------------------------------------------------------------- streamed
+
+
+async def _upload(asked: Asked, where: Where, output: Output, view: PullView) -> None:
+    """Stream a folder of this machine into a pod that mounts the claim; or write to it, where it is mounted here."""
+    adapter = volumes.source(asked.source, endpoint=asked.endpoint, files=asked.files)
+    watching = Watching(output, view, where.choice())
+    place = f"pvc://{asked.dest.claim}"
+
+    async def work() -> None:
+        async with claims.reached(asked.dest, where.choice(), write=not asked.dry_run, emit=watching) as found:
+            order = await flow.decide(
+                adapter,
+                found.volume,
+                asked.source,
+                model=asked.model or found.model,
+                version=asked.version or found.version,
+                expect=asked.expect,
+                exclude=asked.exclude,
+            )
+            if asked.dry_run:
+                tell_order(output, order, place)
+                return
+            user = await asyncio.to_thread(pulls.who)
+            done = await flow.fulfil(order, adapter, found.volume, use=asked.use, user=user, emit=watching)
+            tell_done(output, done, place, then="verify")
+
+    try:
+        await stoppable(work(), kept="finished files are kept")
+    finally:
+        adapter.close()

@@ -1,0 +1,226 @@
+"""A pull onto a claim: looked at before, done in a Job, followed to its end. Asynchronous, on the caller's loop."""
+
+import contextlib
+import getpass
+import os
+import socket
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, replace
+from functools import partial
+
+from pydantic import ValidationError
+
+from lading.answers.jobs import JobReport
+from lading.cluster.client import Cluster
+from lading.cluster.kinds import CLAIM, JOB, Object
+from lading.errors import InvalidInput, LadingError
+from lading.events import Emit, Event, Notice, PullPlanned, Unchanged
+from lading.flows.pull import VERSION_DIGITS
+from lading.manifests import jobs as manifests
+from lading.manifests import ours
+from lading.placement import follow, helper, jobs, likeness, update
+from lading.placement.jobs import Run
+from lading.placement.preflight import Preflight, preflight
+from lading.spec.command import PullCommand
+from lading.spec.job import JobChoice
+from lading.spec.placement import Choice, Placement
+from lading.spec.ref import ClaimRef, Reference, SourceRef
+from lading.weights import layout
+from lading.wiring import clusters
+
+REPORT_BYTES = 1 << 20
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Planned:
+    """A pull that was decided: nothing is on the cluster yet, unless it runs already.
+
+    Attributes:
+        running: The Job that does it now; then nothing was looked at.
+        found: What was found before the start.
+    """
+
+    command: PullCommand
+    claim: str
+    document: Object
+    running: Run | None = None
+    found: Preflight | None = None
+
+    @property
+    def answer(self) -> PullPlanned | Unchanged | None:
+        """What the pull would do, by what its look from the cluster saw; None where it did not look."""
+        listed = self.found.listed if self.found else None
+        if listed is None:
+            return None
+        if listed.unchanged is not None:
+            path = f"pvc://{self.claim}/{listed.model}/{listed.unchanged}"
+            return Unchanged(model=listed.model, version=listed.unchanged, path=path)
+        return PullPlanned(
+            source=listed.source,
+            revision=listed.revision,
+            model=listed.model,
+            version=self.command.version or listed.revision[:VERSION_DIGITS],
+            volume=f"pvc://{self.claim}",
+            files=listed.files,
+            size_bytes=listed.size_bytes,
+            kept_bytes=listed.kept_bytes,
+        )
+
+
+def command(
+    source: Reference,
+    dest: ClaimRef,
+    *,
+    model: str | None = None,
+    version: str | None = None,
+    endpoint: str | None = None,
+    files: Sequence[str] | None = None,
+    exclude: Sequence[str] = (),
+    expect: str = "auto",
+    use: bool = True,
+    replace_old: bool = False,
+) -> PullCommand:
+    """The command document of a pull; what *dest* names counts like the options.
+
+    Raises:
+        InvalidInput: *dest* and an option differ, or *source* has a secret in its address.
+    """
+    if isinstance(source, SourceRef) and str(source) != source.shown:
+        raise InvalidInput(
+            f"{source.shown} was given with a password or a query, which a Job's document must not hold",
+            hint="pull it here into a folder, then that folder onto the claim",
+        )
+    for what, option, written in (("model", model, dest.model), ("version", version, dest.version)):
+        if option and written and option != written:
+            raise InvalidInput(f"--{what} {option} and DEST ({what} {written}) differ", hint=f"give the {what} once")
+    return PullCommand(
+        source=str(source),
+        model=model or dest.model,
+        version=version or dest.version,
+        endpoint=endpoint,
+        files=tuple(files) if files is not None else None,
+        exclude=tuple(exclude),
+        expect=expect,
+        use=use,
+        replace=replace_old,
+    )
+
+
+@asynccontextmanager
+async def cluster_of(dest: ClaimRef, choice: Choice) -> AsyncIterator[Cluster]:
+    """The cluster that *choice* names, in the namespace of *dest*.
+
+    Raises:
+        InvalidInput: Both name a namespace, and not the same.
+        ClusterUnreachable: Nothing says where it is.
+    """
+    if dest.namespace and choice.namespace and dest.namespace != choice.namespace:
+        raise InvalidInput(f"--namespace {choice.namespace} and {dest} differ", hint="give the namespace once")
+    async with clusters.cluster(replace(choice, namespace=dest.namespace or choice.namespace)) as cluster:
+        yield cluster
+
+
+async def plan(cluster: Cluster, order: PullCommand, claim: str, *, choice: Choice, job: JobChoice) -> Planned:
+    """What a pull onto *claim* will create; where the same pull runs already, that Job.
+
+    Raises:
+        PreflightFailed: All that is in its way.
+    """
+    name = manifests.name(order, claim=claim, model=order.model)
+    before = await cluster.find(JOB, name)
+    if before is not None and jobs.state(before) in {"waiting", "running"}:
+        return Planned(command=order, claim=claim, document=before, running=jobs.run_of(before, found=True))
+    asked = await placed(cluster, choice, job)
+    found = await preflight(
+        cluster,
+        order,
+        claim,
+        placement=asked,
+        credentials=job.credentials,
+        look=job.look,
+        during_update=job.during_update,
+        replace_old=job.replace_old,
+    )
+    found.require()
+    document = manifests.job(
+        order,
+        found.placement,
+        claim=claim,
+        namespace=cluster.namespace,
+        model=order.model,
+        credentials=found.credentials,
+        limits=limits(job),
+        started_by=who(),
+    )
+    return Planned(command=order, claim=claim, document=document, found=found)
+
+
+async def start(cluster: Cluster, planned: Planned, *, emit: Emit) -> Run:
+    """The Job, created, or found running."""
+    run = planned.running or await jobs.start(cluster, planned.document)
+    if run.found:
+        by = f" by {run.started_by}" if run.started_by else ""
+        emit(Notice(message=f"{run.name} does this already, started{by} at {run.created_at}: following it"))
+    return run
+
+
+async def followed(
+    cluster: Cluster, planned: Planned, run: Run, *, emit: Emit, choice: Choice, job: JobChoice
+) -> Event:
+    """The result of *run*; a server that holds the claim makes room meanwhile, where that was asked for."""
+    claim = await cluster.get(CLAIM, planned.claim)
+    async with update.freed(cluster, await update.plan(cluster, claim, job.during_update), emit=emit):
+        return await follow.follow(
+            cluster, run, emit=emit, report=partial(report, cluster, run, choice), remove_unstartable=not run.found
+        )
+
+
+async def report(cluster: Cluster, run: Run, choice: Choice) -> JobReport | None:
+    """The report that *run* left on its claim, by a helper pod; None where it left none, or cannot be read."""
+    place = f"{ours.MOUNT}/{layout.job(run.name)}"
+    with contextlib.suppress(LadingError):
+        async with helper.helper(cluster, run.claim, write=False, placement=clusters.placement(choice)) as pod:
+            said = await pod.run(["cat", place])
+        with contextlib.suppress(ValidationError):
+            return JobReport.model_validate_json(said.stdout[:REPORT_BYTES])
+    return None
+
+
+async def placed(cluster: Cluster, choice: Choice, job: JobChoice) -> Placement:
+    """How the Job's pods run, by what was said of them."""
+    asked = clusters.placement(choice)
+    requests = {key: value for key, value in (("cpu", job.cpu), ("memory", job.memory)) if value}
+    if requests:
+        from lading.manifests.pods import JOB_RESOURCES
+
+        limit = {"memory": job.memory} if job.memory else {}
+        asked = replace(
+            asked,
+            resources={
+                "requests": {**JOB_RESOURCES["requests"], **requests},
+                "limits": {**JOB_RESOURCES["limits"], **limit},
+            },
+        )
+    return await likeness.like(cluster, job.like, asked) if job.like else asked
+
+
+def limits(job: JobChoice) -> manifests.Limits:
+    """When the Job is given up, by what was said of it."""
+    plain = manifests.Limits()
+    return replace(
+        plain,
+        attempts=plain.attempts if job.attempts is None else job.attempts,
+        deadline_s=plain.deadline_s if job.deadline_s is None else round(job.deadline_s),
+    )
+
+
+def who() -> str:
+    """Who starts it: the user of a notebook's hub, else of this machine."""
+    named = os.environ.get("JUPYTERHUB_USER")
+    if named:
+        return named
+    try:
+        return f"{getpass.getuser()}@{socket.gethostname()}"
+    except (KeyError, OSError):
+        return socket.gethostname()
