@@ -23,7 +23,7 @@ check: $(VENV)/test  ## format, lint, types (the layers are checked by a test)
 	$(BIN)/ruff check src tests benchmarks
 	$(BIN)/mypy
 
-testbed: $(VENV)/test  ## the real parts that tests talk to: MinIO, a browser
+testbed: $(VENV)/test  ## the real parts that tests talk to: MinIO, a browser, a Kubernetes cluster
 	$(BIN)/python -m tests.testbed
 
 soak: $(VENV)/test  ## kills and fuzzing in full counts (long)
@@ -33,10 +33,15 @@ schemas: $(VENV)/test  ## write docs/schemas again, after a change on purpose
 	$(BIN)/lading schema --write docs/schemas
 
 LOCK := uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
-        --no-emit-find-links --custom-compile-command "make lock" pyproject.toml --extra demo --group build
+        --no-emit-find-links --custom-compile-command "make lock"
+DEMO := pyproject.toml --extra demo --group build
+# The image has what is tested: its versions are those of test.txt.
+SAME := --constraint requirements/test.txt
 lock:  ## lock the dependencies again (needs uv)
-	$(LOCK) --upgrade -o requirements/demo.txt
-	$(LOCK) --upgrade --group dev -o requirements/test.txt
+	$(LOCK) $(DEMO) --upgrade -o requirements/demo.txt
+	$(LOCK) $(DEMO) --upgrade --group dev -o requirements/test.txt
+	$(LOCK) pyproject.toml $(SAME) -o requirements/image.txt
+	$(LOCK) --group build $(SAME) -o requirements/build.txt
 
 clean:  ## remove what was set up here
 	rm -rf $(VENV) .testbed lading-demo .mypy_cache .ruff_cache .hypothesis
