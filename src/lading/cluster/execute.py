@@ -180,7 +180,7 @@ def exit_status(data: bytes) -> tuple[int | None, str]:
             return None, message
         causes = {cause["reason"]: cause["message"] for cause in document["details"]["causes"]}
         return int(causes["ExitCode"]), message
-    except (ValueError, KeyError, TypeError, AttributeError):
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return None, data[:200].decode(errors="replace")
 
 

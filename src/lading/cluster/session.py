@@ -151,11 +151,12 @@ class Session:
     async def _upgraded(
         self, request: Request, protocols: Sequence[str], *, renew: bool
     ) -> aiohttp.ClientWebSocketResponse:
+        headers = await self._headers(request, renew=renew)
         try:
             opened: aiohttp.ClientWebSocketResponse = await self._http.ws_connect(
                 request.url(self.connection.server),
                 protocols=protocols,
-                headers=await self._headers(request, renew=renew),
+                headers={**headers, "Accept": "*/*"},  # a kubelet that is asked for JSON refuses (406)
                 autoping=False,
                 max_msg_size=_MESSAGE_BYTES,
                 timeout=aiohttp.ClientWSTimeout(ws_close=2.0),
