@@ -53,9 +53,11 @@ NAMESPACE = Kind("", "v1", "Namespace", "namespaces", namespaced=False)
 QUOTA = Kind("", "v1", "ResourceQuota", "resourcequotas")
 LIMIT_RANGE = Kind("", "v1", "LimitRange", "limitranges")
 JOB = Kind("batch", "v1", "Job", "jobs")
+CRON_JOB = Kind("batch", "v1", "CronJob", "cronjobs")
 DEPLOYMENT = Kind("apps", "v1", "Deployment", "deployments")
 STATEFUL_SET = Kind("apps", "v1", "StatefulSet", "statefulsets")
 REPLICA_SET = Kind("apps", "v1", "ReplicaSet", "replicasets")
+DAEMON_SET = Kind("apps", "v1", "DaemonSet", "daemonsets")
 STORAGE_CLASS = Kind("storage.k8s.io", "v1", "StorageClass", "storageclasses", namespaced=False)
 ROLE = Kind("rbac.authorization.k8s.io", "v1", "Role", "roles")
 ROLE_BINDING = Kind("rbac.authorization.k8s.io", "v1", "RoleBinding", "rolebindings")
@@ -65,9 +67,16 @@ ACCESS_REVIEW = Kind(
 CRD = Kind("apiextensions.k8s.io", "v1", "CustomResourceDefinition", "customresourcedefinitions", namespaced=False)
 INFERENCE_SERVICE = Kind("serving.kserve.io", "v1beta1", "InferenceService", "inferenceservices")
 SERVING_RUNTIME = Kind("serving.kserve.io", "v1alpha1", "ServingRuntime", "servingruntimes")
+CLUSTER_SERVING_RUNTIME = Kind(
+    "serving.kserve.io", "v1alpha1", "ClusterServingRuntime", "clusterservingruntimes", namespaced=False
+)
 LLM_INFERENCE_SERVICE = Kind("serving.kserve.io", "v1alpha2", "LLMInferenceService", "llminferenceservices")
 OME_INFERENCE_SERVICE = Kind("ome.io", "v1beta1", "InferenceService", "inferenceservices")
 OME_BASE_MODEL = Kind("ome.io", "v1beta1", "BaseModel", "basemodels")
+OME_SERVING_RUNTIME = Kind("ome.io", "v1beta1", "ServingRuntime", "servingruntimes")
+OME_CLUSTER_SERVING_RUNTIME = Kind(
+    "ome.io", "v1beta1", "ClusterServingRuntime", "clusterservingruntimes", namespaced=False
+)
 OME_CLUSTER_BASE_MODEL = Kind("ome.io", "v1beta1", "ClusterBaseModel", "clusterbasemodels", namespaced=False)
 
 KINDS: tuple[Kind, ...] = tuple(value for value in globals().values() if isinstance(value, Kind))

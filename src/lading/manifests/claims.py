@@ -1,12 +1,20 @@
 """Claims, classes that keep what they made, and the two patches of a volume: as plain documents."""
 
+import re
 from collections.abc import Mapping, Sequence
+from decimal import Decimal
 from typing import Any
 
 from lading.manifests import ours
 
 #: What makes a class: all else is the server's, or marks that other owners (a package manager, a sync) find it by.
 _CLASS_FIELDS = ("provisioner", "parameters", "mountOptions", "allowVolumeExpansion", "volumeBindingMode", "allowedTopologies")  # fmt: skip
+_QUANTITY = re.compile(r"([0-9]{1,20}(?:\.[0-9]{0,20})?)(?:([numkMGTPE]|[KMGTPE]i)|[eE]\+?(-?[0-9]{1,3}))?")
+_FACTORS = {
+    "": Decimal(1), "n": Decimal("1e-9"), "u": Decimal("1e-6"), "m": Decimal("1e-3"),
+    **{unit: Decimal(10 ** (3 * power)) for power, unit in enumerate("kMGTPE", 1)},
+    **{f"{unit}i": Decimal(2 ** (10 * power)) for power, unit in enumerate("KMGTPE", 1)},
+}  # fmt: skip
 _UNITS = (("Ti", 2**40), ("Gi", 2**30), ("Mi", 2**20))
 
 
@@ -46,6 +54,20 @@ def quantity(size_bytes: int) -> str:
     whole = -(-size_bytes // 2**20) * 2**20
     unit, factor = next((one for one in _UNITS if whole % one[1] == 0), _UNITS[-1])
     return f"{whole // factor}{unit}"
+
+
+def size_bytes(quantity: object) -> int | None:
+    """The bytes of a size as Kubernetes writes it (``200Gi``, ``1e12``, ``1500M``); None where it is none.
+
+    Not `units.parse_bytes`: here ``m`` is a thousandth, and sizes go up to ``Ei``.
+    """
+    match = _QUANTITY.fullmatch(str(quantity))
+    if match is None:
+        return None
+    exponent = int(match[3] or 0)
+    if exponent > 30:  # more than any volume, and slow to compute
+        return None
+    return int(Decimal(match[1]).scaleb(exponent) * _FACTORS[match[2] or ""])
 
 
 def retained_class(existing: Mapping[str, Any], name: str | None = None) -> dict[str, Any]:
