@@ -7,33 +7,9 @@ from pathlib import Path
 
 import pytest
 from tests.testbed.api import Api, ApiError, wait
-from tests.testbed.namespaces import create
+from tests.testbed.namespaces import create, pod
 
 pytestmark = pytest.mark.real("cluster")
-
-
-def pod(name, image, argv, *, claim="models", **security):
-    """A pod with *claim* at /volume."""
-    return {
-        "apiVersion": "v1",
-        "kind": "Pod",
-        "metadata": {"name": name},
-        "spec": {
-            "restartPolicy": "Never",
-            "terminationGracePeriodSeconds": 1,
-            "securityContext": security,
-            "volumes": [{"name": "volume", "persistentVolumeClaim": {"claimName": claim}}] if claim else [],
-            "containers": [
-                {
-                    "name": "main",
-                    "image": image,
-                    "imagePullPolicy": "IfNotPresent",
-                    "command": argv,
-                    "volumeMounts": [{"name": "volume", "mountPath": "/volume"}] if claim else [],
-                }
-            ],
-        },
-    }
 
 
 def ended(namespace, name):

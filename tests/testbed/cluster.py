@@ -18,7 +18,7 @@ from typing import IO, Any
 
 from tests.testbed import base, crds, docker, image, kube, network, node, pki, plane, processes
 from tests.testbed.api import Api
-from tests.testbed.places import CLUSTER, PIDS, STATE
+from tests.testbed.places import CLUSTER, PIDS
 
 KUBECONFIG = plane.KUBECONFIG
 _KEPT = CLUSTER / "kept"
@@ -122,8 +122,8 @@ def _in_use() -> bool:
 
 
 def _users() -> IO[str]:
-    STATE.mkdir(parents=True, exist_ok=True)
-    return (STATE / "cluster.users").open("a")
+    CLUSTER.parent.mkdir(parents=True, exist_ok=True)
+    return CLUSTER.with_suffix(".users").open("a")
 
 
 def _try_exclusive(lock: IO[str]) -> bool:
@@ -175,7 +175,7 @@ def _down() -> None:
 
 @contextlib.contextmanager
 def _alone() -> Iterator[None]:
-    STATE.mkdir(parents=True, exist_ok=True)
-    with (STATE / "cluster.lock").open("a") as lock:
+    CLUSTER.parent.mkdir(parents=True, exist_ok=True)
+    with CLUSTER.with_suffix(".lock").open("a") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield

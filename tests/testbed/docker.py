@@ -1,9 +1,11 @@
 """A Docker daemon of our own: its data, socket and id under ``.testbed/docker``; without a bridge and without iptables."""
 
+import contextlib
 import os
 import shutil
 import subprocess
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 from tests.testbed import packages, processes
@@ -29,18 +31,29 @@ def prepare() -> list[str]:
 
 
 def docker(*argv: str | Path, folder: Path | None = None) -> str:
-    """What the client prints; the daemon is started when it is not running.
+    """What the client prints.
 
     Raises:
         RuntimeError: The command failed, with the end of what it said.
     """
-    up()
     done = subprocess.run(
         ["docker", *map(str, argv)], cwd=folder, env=_environment(), capture_output=True, text=True, check=False
     )
     if done.returncode != 0:
         raise RuntimeError(f"docker {argv[0]} ended with {done.returncode}: {(done.stdout + done.stderr)[-3000:]}")
     return done.stdout.strip()
+
+
+@contextlib.contextmanager
+def daemon() -> Iterator[None]:
+    """A daemon for a while; one that ran before stays."""
+    ran = processes.running(_RECORD) is not None
+    up()
+    try:
+        yield
+    finally:
+        if not ran:
+            down()
 
 
 def up() -> None:
@@ -63,11 +76,6 @@ def up() -> None:
 def down() -> None:
     """End the daemon; what it built stays on disk."""
     processes.end(_RECORD, within_s=30)
-
-
-def running() -> bool:
-    """Whether the daemon is up."""
-    return processes.running(_RECORD) is not None
 
 
 def _environment() -> dict[str, str]:

@@ -78,11 +78,12 @@ def _build(inputs: str) -> None:
         target.parent.mkdir(parents=True, exist_ok=True)
         shutil.copy2(path, target)
     _fill_wheelhouse(context / "wheelhouse")
-    base.in_docker()
-    docker.docker(
-        "build", "--quiet", "--network", "none", "--build-arg", f"BASE={base.NAME}", "--tag", NAME, ".", folder=context
-    )
-    docker.docker("save", "--output", archive(), NAME)
+    argv = ["--quiet", "--network", "none", "--build-arg", f"BASE={base.NAME}", "--tag", NAME, "."]
+    with docker.daemon():
+        base.in_docker()
+        docker.docker("build", *argv, folder=context)
+        docker.docker("save", "--output", archive(), NAME)
+        docker.docker("image", "prune", "--force", "--filter", "until=24h")
     _RECORD.write_text(json.dumps({"inputs": inputs}))
 
 

@@ -173,6 +173,26 @@ def shipped_role() -> list[dict[str, Any]]:
     return [document for document in documents if document and document["kind"] == "Role"]
 
 
+def pod(name: str, image: str, argv: Sequence[str], *, claim: str | None = "models", **security: Any) -> dict[str, Any]:
+    """A pod that runs *argv*, with *claim* at ``/volume``; *security* as a pod's ``securityContext``."""
+    volumes = [{"name": "volume", "persistentVolumeClaim": {"claimName": claim}}] if claim else []
+    container = {
+        "name": "main",
+        "image": image,
+        "imagePullPolicy": "IfNotPresent",
+        "command": [*argv],
+        "volumeMounts": [{"name": "volume", "mountPath": "/volume"}] if claim else [],
+    }
+    spec = {
+        "restartPolicy": "Never",
+        "terminationGracePeriodSeconds": 1,
+        "securityContext": security,
+        "volumes": volumes,
+        "containers": [container],
+    }
+    return {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": name}, "spec": spec}
+
+
 def _volume(name: str, path: Path, claim: Mapping[str, Any], policy: str) -> dict[str, Any]:
     """A volume on *path* for this very claim: without its uid, they would find each other seconds later.
 

@@ -46,6 +46,9 @@ _KUBELET = {
     "tlsCertFile": f"{CLUSTER}/pki/kubelet.crt",
     "tlsPrivateKeyFile": f"{CLUSTER}/pki/kubelet.key",
     "cgroupDriver": "cgroupfs",
+    # No tree of pods' cgroups: a kubelet ends whatever it does not know there, another one's pods, too.
+    "cgroupsPerQOS": False,
+    "enforceNodeAllocatable": [],
     "containerRuntimeEndpoint": f"unix://{_SOCKET}",
     "failSwapOn": False,
     "localStorageCapacityIsolation": False,
