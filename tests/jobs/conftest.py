@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import pytest
-from tests.testbed.minio import host_address
+from tests.testbed.network import host_address
 
 from lading.cluster.client import Cluster
 from lading.cluster.config import connection

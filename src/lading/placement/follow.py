@@ -28,6 +28,7 @@ from lading.placement.jobs import Run
 T = TypeVar("T")
 LOOK_EVERY_S = 2.0  # while nothing runs: events of pods come without a change of the pod
 RECONNECT_S = 5.0
+SETTLES_WITHIN_S = 15.0  # a node that is slow to report; the result is known already
 Report = Callable[[], Awaitable[JobReport | None]]
 _EVENTS: TypeAdapter[Event] = TypeAdapter(Event)
 
@@ -91,6 +92,7 @@ class _Following:
                     return await self._outcome(scene)
                 await self._read(pod)
                 if self.heard.done is not None:
+                    await _settled(scene)
                     return self.heard.result or self.heard.done
                 await self._after(scene, pod)
 
@@ -106,8 +108,7 @@ class _Following:
         for pod in scene.in_order():
             if _uid(pod) not in self.read and _began(pod):
                 return (pod,)
-        over = scene.job is None or jobs.state(scene.job) in {"done", "failed", "stopping"}
-        return (None,) if over else None
+        return (None,) if scene.over else None
 
     async def _look(self, scene: "_Scene") -> None:
         """Say why nothing runs yet; end it where nothing ever will."""
@@ -207,6 +208,11 @@ class _Scene:
         """Its pods, the oldest first."""
         return tuple(sorted(self.pods.values(), key=lambda pod: str(pod["metadata"].get("creationTimestamp"))))
 
+    @property
+    def over(self) -> bool:
+        """Whether the Job has ended, is being removed, or is gone."""
+        return self.job is None or jobs.state(self.job) in {"done", "failed", "stopping"}
+
     def ended(self, uid: str) -> tuple[Object] | tuple[None] | None:
         """A pod that has ended, ``(None,)`` when it is gone; None while it has not."""
         pod = self.pods.get(uid)
@@ -284,6 +290,13 @@ async def _watched(cluster: Cluster, run: Run) -> AsyncIterator[_Scene]:
         for keeper in scene.keepers:
             keeper.cancel()
         await asyncio.gather(*scene.keepers, return_exceptions=True)
+
+
+async def _settled(scene: _Scene) -> None:
+    """Return when the Job says itself that it is done: the claim is free then, and a rerun is a new run."""
+    with suppress(TimeoutError):
+        async with asyncio.timeout(SETTLES_WITHIN_S):
+            await scene.until(lambda now: (True,) if now.over else None)
 
 
 def _began(pod: Object) -> bool:
