@@ -26,7 +26,8 @@ V4 = "v4.channel.k8s.io"
 MESSAGE_BYTES = 128 << 10
 PING_EVERY_S = 10.0
 #: Without any sign of life for so long the peer is dead. It is longer than a volume may stall while it takes our bytes:
-#: a server that waits for it reads nothing, and so answers no ping.
+#: a server that waits for it reads nothing, and so answers no ping. (A program that ends while MiBs are under way to it
+#: looks the same: Kubernetes may keep its exit status behind them.)
 SILENCE_S = 60.0
 _CLOSE = 255
 _CLOSE_WITHIN_S = 3.0
