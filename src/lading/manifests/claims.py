@@ -8,7 +8,7 @@ from typing import Any
 from lading.manifests import ours
 
 #: What makes a class: all else is the server's, or marks that other owners (a package manager, a sync) find it by.
-_CLASS_FIELDS = ("provisioner", "parameters", "mountOptions", "allowVolumeExpansion", "volumeBindingMode", "allowedTopologies")  # fmt: skip
+CLASS_FIELDS = ("provisioner", "parameters", "mountOptions", "allowVolumeExpansion", "volumeBindingMode", "allowedTopologies")  # fmt: skip
 _QUANTITY = re.compile(r"([0-9]{1,20}(?:\.[0-9]{0,20})?)(?:([numkMGTPE]|[KMGTPE]i)|[eE]\+?(-?[0-9]{1,3}))?")
 _FACTORS = {
     "": Decimal(1), "n": Decimal("1e-9"), "u": Decimal("1e-6"), "m": Decimal("1e-3"),
@@ -77,7 +77,7 @@ def retained_class(existing: Mapping[str, Any], name: str | None = None) -> dict
     manager or a sync would take the copy for its own, and remove it.
     """
     metadata = {"name": name or f"{existing['metadata']['name']}-retain", "labels": {ours.MANAGED_BY: ours.MANAGER}}
-    kept = {key: existing[key] for key in _CLASS_FIELDS if existing.get(key) is not None}
+    kept = {key: existing[key] for key in CLASS_FIELDS if existing.get(key) is not None}
     head = {"apiVersion": "storage.k8s.io/v1", "kind": "StorageClass", "metadata": metadata}
     return {**head, "reclaimPolicy": "Retain", **kept}
 
