@@ -26,12 +26,17 @@ from lading.errors import ClusterConflict, ClusterError, ObjectMissing
 from lading.manifests.ours import MANAGER
 
 T = TypeVar("T")
-_PAGE = 500
 _UPDATES = 10
 
 
 class Cluster:
-    """A cluster, in one namespace unless told otherwise. An async context manager."""
+    """A cluster, in one namespace unless told otherwise. An async context manager.
+
+    Attributes:
+        page_items: Objects in one answer to `list`.
+    """
+
+    page_items: int = 500
 
     def __init__(self, connection: Connection) -> None:
         self.connection = connection
@@ -337,7 +342,7 @@ class Cluster:
         items: list[Object] = []
         after: str | None = None
         while True:
-            page = {**query, "limit": str(_PAGE), "continue": after}
+            page = {**query, "limit": str(self.page_items), "continue": after}
             request = self._request("GET", "list", kind, None, namespace=namespace, query=page)
             found = await self.session.send(request, patience=patience)
             items += ({**head, **item} for item in found.get("items") or ())

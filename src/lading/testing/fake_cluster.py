@@ -111,7 +111,16 @@ class Refusal(Exception):
 
 
 class FakeCluster:
-    """The server, on a port of its own while it is entered."""
+    """The server, on a port of its own while it is entered.
+
+    Attributes:
+        denied: Verb and resource of rights that nobody has here.
+        unknown: Plurals of kinds that it does not know.
+        token: The one it asks for; None: it asks for none.
+        seen: Method and path of each request.
+        junk: Sent at the start of the next stream.
+        watches_last_s: After that it ends each watch in good order.
+    """
 
     def __init__(self) -> None:
         self.objects: dict[Key, Object] = {}
@@ -125,6 +134,8 @@ class FakeCluster:
         self.token: str | None = None
         self.logs: dict[tuple[str, str], Log] = {}
         self.seen: list[str] = []
+        self.junk = b""
+        self.watches_last_s = 60.0
         self._faults: list[Fault] = []
         self._cuts: list[Callable[[], None]] = []
         self._news = asyncio.Condition()
@@ -331,7 +342,11 @@ class FakeCluster:
 
     async def _watch(self, asked: Asked) -> AsyncIterator[bytes]:
         self._cuts.append(_cutter(asked.raw))
-        told, ends_s = int(asked.params["resourceVersion"]), _now_s() + float(asked.params["timeoutSeconds"])
+        told = int(asked.params["resourceVersion"])
+        ends_s = _now_s() + min(self.watches_last_s, float(asked.params["timeoutSeconds"]))
+        if self.junk:
+            junk, self.junk = self.junk, b""
+            yield junk
         while _now_s() < ends_s and asked.raw.transport is not None:
             if told < self.compacted:
                 expired = Refusal(410, "Expired", f"too old resource version: {told} ({self.compacted})")
@@ -350,6 +365,10 @@ class FakeCluster:
         follow, cut = asked.params.get("follow") == "true", _cutter(asked.raw)
         self._cuts.append(cut)
         since, told, last = asked.params.get("sinceTime"), 0, log.cut_after.pop(0) if log.cut_after else None
+        if self.junk:
+            junk, self.junk = self.junk, b""
+            yield junk
+            return
         while asked.raw.transport is not None:
             for stamp, text in log.lines[told:]:
                 told += 1
