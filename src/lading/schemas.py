@@ -23,6 +23,7 @@ from lading.report.document import Report
 from lading.spec.study import Study
 from lading.tuning.result import StudyResult
 from lading.tuning.trial import Fact, Trial
+from lading.weights import inventory
 from lading.weights.layout import VolumeDocument
 from lading.weights.manifest import Manifest
 
@@ -79,6 +80,8 @@ ANSWERS = (
     Published(name="job-cancelled", kind=jobs.JobCancelled, what="What `lading jobs cancel` did."),
     Published(name="job-listed", kind=jobs.JobListed, what="One Job of ours, as `lading jobs` lists it."),
     Published(name="job-started", kind=jobs.JobStarted, what="A Job that `lading pull --detach` left running."),
+    Published(name="file-difference", kind=weights.FileDifference, what="One line of `lading diff`."),
+    Published(name="listed-file", kind=weights.ListedFile, what="One file, as `lading ls --files` lists it."),
     Published(name="listed-version", kind=weights.ListedVersion, what="One version, as `lading ls` lists it."),
     Published(name="removed", kind=weights.Removed, what="One thing `lading rm` or `prune` removed, or would."),
     Published(name="reply", kind=serving.Reply, what="What a server answered to `lading ask`."),
@@ -93,6 +96,12 @@ ANSWERS = (
     Published(name="study-listed", kind=studies.StudyListed, what="One run, as `lading studies` lists it."),
     Published(name="study-log-line", kind=studies.StudyLogLine, what="A line of `lading studies logs`."),
     Published(name="study-shown", kind=studies.StudyShown, what="One run, as `lading studies show` shows it."),
+    Published(
+        name="unmanaged-folder",
+        kind=weights.UnmanagedFolder,
+        what="A folder without a manifest, as `lading ls` lists it.",
+    ),
+    Published(name="volume-usage", kind=inventory.Usage, what="What lies on a volume, as `lading du` shows it."),
     Published(name="tune-plan", kind=studies.TunePlan, what="What `lading tune --dry-run` would do."),
 )
 

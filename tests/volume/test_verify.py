@@ -69,14 +69,13 @@ async def test_all_damages_are_told_in_the_manifests_order(volume, manifest):
 async def test_progress_is_told_while_it_works(volume, manifest, monkeypatch):
     monkeypatch.setattr(flow, "PROGRESS_S", 0.001)
     gate = threading.Event()
-    opened = volume.open_file
 
     class Slow:
-        root = volume.root
+        cores = 2
 
-        def open_file(self, manifest, path):
+        def hash_plain(self, *arguments):
             gate.wait(30)
-            return opened(manifest, path)
+            return volume.hash_plain(*arguments)
 
         def extra_files(self, manifest):
             return ()
@@ -94,13 +93,12 @@ async def test_progress_is_told_while_it_works(volume, manifest, monkeypatch):
 
 async def test_cancelling_waits_until_the_threads_have_ended(volume, manifest):
     reading, go = threading.Event(), threading.Event()
-    opened = volume.open_file
 
     class Slow:
-        def open_file(self, manifest, path):
+        def hash_plain(self, *arguments):
             reading.set()
             go.wait(30)
-            return opened(manifest, path)
+            return volume.hash_plain(*arguments)
 
         def extra_files(self, manifest):
             return ()

@@ -1,8 +1,9 @@
-"""Answers of `lading ls`, `show`, `use`, `rm` and `prune`."""
+"""Answers of `lading ls`, `show`, `use`, `rm`, `prune` and `diff`; `du` answers with a `Usage`, `adopt` with a listed version."""
 
 from typing import Any, Literal
 
 from lading.spec.base import Answer, Stored
+from lading.weights.inventory import Unmanaged
 from lading.weights.layout import Leftover
 from lading.weights.manifest import FileEntry, Manifest, PublishedBy, SourceEntry
 
@@ -39,12 +40,65 @@ class ListedVersion(_Version):
         return cls(**head, current=current, files=len(manifest.files), size_bytes=manifest.size_bytes)
 
 
+class UnmanagedFolder(Answer):
+    """A folder with a model in it and no manifest, as `lading ls` lists it."""
+
+    unmanaged: Literal[True] = True
+    path: str
+    """Relative to the volume's root; ``.`` is the root itself."""
+    format: str
+    """What it looks like."""
+    files: int
+    """How many."""
+    size_bytes: int
+    """All files together."""
+    problem: str | None = None
+    """What keeps a server from loading it; null: nothing that names, sizes and heads of files show."""
+
+    @classmethod
+    def of(cls, folder: Unmanaged) -> "UnmanagedFolder":
+        """The line of *folder*."""
+        return cls(
+            path=folder.path,
+            format=folder.format,
+            files=len(folder.files),
+            size_bytes=folder.size_bytes,
+            problem=folder.problem,
+        )
+
+
+class ListedFile(Answer):
+    """One file of a version, or of a folder without a manifest, as `lading ls --files` lists it."""
+
+    model: str | None = None
+    version: str | None = None
+    folder: str
+    """Where the version or folder lies, relative to the volume's root."""
+    path: str
+    """Relative to *folder*."""
+    size_bytes: int
+    sha256: str | None = None
+    """64 hex digits, as the manifest says; null: there is none."""
+
+
+class FileDifference(Answer):
+    """One file that is not the same in two versions, as `lading diff` lists it."""
+
+    path: str
+    change: Literal["added", "removed", "changed"]
+    """What the second version did to the first."""
+    size_bytes: tuple[int | None, int | None]
+    """In the first and in the second."""
+    sha256: tuple[str | None, str | None]
+    """64 hex digits each."""
+
+
 class ShownVersion(_Version):
     """One published version with all its files, as `lading show` shows it."""
 
     files: tuple[FileEntry, ...]
     directory: str
-    """Absolute path of the version's directory here."""
+    """The version's directory: an absolute path here, or a storageUri."""
     digest: str
     """64 hex digits that name the content, whatever it is published as."""
 

@@ -1,5 +1,7 @@
 """`lading verify`."""
 
+import asyncio
+from collections.abc import Sequence
 from typing import Annotated
 
 from cyclopts import Parameter
@@ -8,27 +10,34 @@ from cyclopts.validators import Number
 from lading.cli.bar import Bar
 from lading.cli.interrupt import stoppable
 from lading.cli.output import Common, Output
+from lading.cli.where import Where, chosen
 from lading.errors import VerificationFailed
 from lading.events import Event, FileBad, Verified, VerifyProgress
 from lading.flows import verify as flow
 from lading.spec import units
-from lading.wiring.volumes import named, selected
+from lading.weights.manifest import Manifest
+from lading.wiring.volumes import Place, named, reached, selected
 
 
 async def verify(
-    ref: str, *, threads: Annotated[int | None, Parameter(validator=Number(gte=1))] = None, common: Common | None = None
+    ref: str,
+    *,
+    threads: Annotated[int | None, Parameter(validator=Number(gte=1))] = None,
+    where: Where | None = None,
+    common: Common | None = None,
 ) -> None:
     """Hash a model's files again and compare them with its manifest.
 
+    What lies on a claim is hashed beside it: only names and digests cross the network.
+
     Args:
-        ref: A model on a volume (its current version by default), or a volume: all its versions.
+        ref: A model on a volume (its current version by default), or a volume or claim: all its versions.
         threads: How many files are hashed at once; one per core by default.
     """
     view = VerifyView()
     output = Output(common, live=view)
-    found = named(ref)
-    listed = (found.volume.manifest(found.model, found.version),) if found.model else selected(found)
     failures: list[VerificationFailed] = []
+    listed: list[Manifest] = []
 
     def tell(event: Event) -> None:
         output.event(event)
@@ -37,11 +46,13 @@ async def verify(
             output.say(f"  {event.model}@{event.version}: {event.path}: {event.problem}{detail}")
 
     async def work() -> None:
-        for manifest in listed:
-            try:
-                _tell_verified(output, await flow.verify(found.volume, manifest, emit=tell, threads=threads))
-            except VerificationFailed as failure:
-                failures.append(failure)
+        async with reached(ref, chosen(where), emit=output.event) as place:
+            listed.extend(await asyncio.to_thread(_listed, place, ref))
+            for manifest in listed:
+                try:
+                    _tell_verified(output, await flow.verify(place.volume, manifest, emit=tell, threads=threads))
+                except VerificationFailed as failure:
+                    failures.append(failure)
 
     try:
         await stoppable(work(), kept="nothing was changed")
@@ -52,6 +63,16 @@ async def verify(
         raise VerificationFailed(f"{len(failures)} of {len(listed)} versions differ:\n{told}", hint=failures[0].hint)
     if failures:
         raise failures[0]
+
+
+def _listed(place: Place, ref: str) -> Sequence[Manifest]:
+    """What is to be verified: a version, or all of a volume.
+
+    Raises:
+        NotPublished, VolumeError: There is none.
+    """
+    found = place.named() if place.made else named(ref)
+    return (found.volume.manifest(found.model, found.version),) if found.model else selected(found)
 
 
 def _tell_verified(output: Output, result: Verified) -> None:

@@ -1,7 +1,7 @@
 """`lading ls`, `show`, `use`, `rm`, `prune`: what is on a volume. Imports little: `ls` must be quick."""
 
 import gc
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated
@@ -10,75 +10,79 @@ from cyclopts import Parameter
 from cyclopts.validators import Number
 
 from lading.cli.output import Common, Output
-from lading.errors import InvalidInput, InvalidReference
+from lading.cli.where import Where, chosen
+from lading.errors import InvalidInput, InvalidReference, NotPublished
 from lading.spec import units
 from lading.volume.find import Found
-from lading.volume.local import LocalVolume
+from lading.weights import layout
 from lading.weights.layout import Leftover
 from lading.weights.manifest import Manifest
-from lading.wiring.volumes import model_of, named, selected
+from lading.wiring.volumes import Place, model_of, named, opened, placed, selected
 
 if TYPE_CHECKING:  # for people, `ls` is quicker without
     from lading.answers.weights import Removed
+    from lading.ports import Volume
+    from lading.weights.inventory import Unmanaged
 
 
-def ls(volume: str = ".", *, common: Common | None = None) -> None:
+def ls(
+    volume: str = ".",
+    *,
+    files: Annotated[bool, Parameter(negative=())] = False,
+    where: Where | None = None,
+    common: Common | None = None,
+) -> None:
     """List the models and versions on a volume.
 
+    Folders that look like a model and have no manifest are listed, too, with what is wrong with them.
+
     Args:
-        volume: A volume, or a model on it.
+        volume: A volume, or a model or folder on it, such as ./volume or pvc://claim.
+        files: List the files of each.
     """
     output = Output(common)
-    found = named(volume)
-    with _uncollected():
-        listed = selected(found)
-    current = {model: found.volume.current(model) for model in {manifest.model for manifest in listed}}
-    if output.json:
-        from lading.answers.weights import ListedVersion
-
-        for manifest in listed:
-            output.result(ListedVersion.of(manifest, current=current[manifest.model] == manifest.version))
-        return
-    if not listed:
-        output.say(f"nothing is published on {found.volume.root}")
+    with placed(volume, chosen(where)) as place:
+        with _uncollected():
+            contents = _contents(place, volume)
+        current = place.volume.currents(sorted({manifest.model for manifest in contents.versions}))
+        shown = place.volume.shown
+    if files:
+        _tell_files(output, contents)
+    elif output.json:
+        _tell_documents(output, contents, current)
+    elif not contents:
+        output.say(f"nothing is published on {shown}")
         output.next(f"lading pull SOURCE {volume}")
-        return
-    rows = [
-        (
-            manifest.model,
-            manifest.version,
-            "*" if current[manifest.model] == manifest.version else "",
-            units.show_bytes(manifest.size_bytes),
-            str(len(manifest.files)),
-            manifest.format,
-            manifest.published_at,
-            manifest.source.ref,
-        )
-        for manifest in listed
-    ]
-    columns = ["model", "version", "current", "size", "files", "format", "published", "source"]
-    output.table(columns, rows, right=["size", "files"])
+    else:
+        _tell_rows(output, contents, current)
+    if contents.folders and not files:
+        folder = next((folder for folder in contents.folders if folder.problem is None), contents.folders[0])
+        output.next(f"lading adopt {layout.place(shown, folder.path)}")
 
 
 def show(
-    ref: str, *, sha256sums: Annotated[bool, Parameter(negative=())] = False, common: Common | None = None
+    ref: str,
+    *,
+    sha256sums: Annotated[bool, Parameter(negative=())] = False,
+    where: Where | None = None,
+    common: Common | None = None,
 ) -> None:
     """Show the manifest of a model.
 
     Args:
-        ref: A model on a volume, such as ./volume/tiny or ./volume/tiny@v1; the current version by default.
+        ref: A model on a volume, such as ./volume/tiny or pvc://claim/tiny@v1; the current version by default.
         sha256sums: Print the input of `sha256sum -c`, to be run in the version's directory.
     """
     output = Output(common)
-    found = named(ref)
-    manifest = found.volume.manifest(model_of(found, ref), found.version)
+    with opened(ref, chosen(where)) as found:
+        manifest = found.volume.manifest(model_of(found, ref), found.version)
+        directory = found.volume.place(manifest)
+        current = found.volume.current(manifest.model) == manifest.version
     if sha256sums:
         print(manifest.sha256sums(), end="")
         return
     from lading.answers.weights import ShownVersion
 
-    directory = str(found.volume.directory(manifest))
-    current = found.volume.current(manifest.model) == manifest.version
     output.result(
         ShownVersion.of(manifest, current=current, directory=directory),
         _described(manifest, current=current, directory=directory),
@@ -89,7 +93,7 @@ def show(
     output.table(["file", "size", "sha256"], rows, right=["size"])
 
 
-def use(ref: str, *, common: Common | None = None) -> None:
+def use(ref: str, *, where: Where | None = None, common: Common | None = None) -> None:
     """Make a version the current one of its model.
 
     Servers that run are not touched: they see it at their next start, where they were given `current`.
@@ -98,12 +102,12 @@ def use(ref: str, *, common: Common | None = None) -> None:
         ref: Model and version, such as ./volume/tiny@v1.
     """
     output = Output(common)
-    found = named(ref)
-    model, version = model_of(found, ref), found.version
-    if version is None:
-        raise InvalidReference(f"{ref} names no version", hint=f"lading use {ref}@VERSION; see lading ls {ref}")
-    before = found.volume.current(model)
-    found.volume.use(model, version)
+    with opened(ref, chosen(where), write=True) as found:
+        model, version = model_of(found, ref), found.version
+        if version is None:
+            raise InvalidReference(f"{ref} names no version", hint=f"lading use {ref}@VERSION; see lading ls {ref}")
+        before = found.volume.current(model)
+        found.volume.use(model, version)
     said = "is already" if before == version else "is now"
     was = f", before: {before}" if before not in {None, version} else ""
     from lading.answers.weights import CurrentVersion
@@ -117,6 +121,7 @@ def rm(
     *,
     yes: Annotated[bool, Parameter(name=["--yes", "-y"], negative=())] = False,
     dry_run: Annotated[bool, Parameter(negative=())] = False,
+    where: Where | None = None,
     common: Common | None = None,
 ) -> None:
     """Remove a version, or a whole model, from a volume.
@@ -127,10 +132,9 @@ def rm(
         dry_run: Print what would be removed.
     """
     output = Output(common)
-    found = named(ref)
-    model = model_of(found, ref)
-    removal = _removal(found, model)
-    _carry_out(output, removal, dry_run=dry_run, yes=yes, volume=found.volume)
+    with opened(ref, chosen(where), write=not dry_run) as found:
+        removal = _removal(found, model_of(found, ref))
+        _carry_out(output, removal, dry_run=dry_run, yes=yes, volume=found.volume)
 
 
 def prune(
@@ -139,6 +143,7 @@ def prune(
     keep: Annotated[int, Parameter(validator=Number(gte=1))] = 3,
     yes: Annotated[bool, Parameter(name=["--yes", "-y"], negative=())] = False,
     dry_run: Annotated[bool, Parameter(negative=())] = False,
+    where: Where | None = None,
     common: Common | None = None,
 ) -> None:
     """Remove old versions and what interrupted pulls left.
@@ -152,12 +157,109 @@ def prune(
         dry_run: Print what would be removed.
     """
     output = Output(common)
-    found = named(volume)
-    if found.version:
-        raise InvalidInput(f"{volume} names one version", hint=f"lading rm {volume}")
-    leftovers = () if found.model else found.volume.leftovers()
-    removal = Removal(versions=found.volume.prunable(found.model, keep), leftovers=leftovers)
-    _carry_out(output, removal, dry_run=dry_run, yes=yes, volume=found.volume)
+    with opened(volume, chosen(where), write=not dry_run) as found:
+        if found.version:
+            raise InvalidInput(f"{volume} names one version", hint=f"lading rm {volume}")
+        leftovers = () if found.model else found.volume.leftovers()
+        removal = Removal(versions=found.volume.prunable(found.model, keep), leftovers=leftovers)
+        _carry_out(output, removal, dry_run=dry_run, yes=yes, volume=found.volume)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Contents:
+    """What `ls` lists."""
+
+    versions: Sequence[Manifest] = ()
+    folders: "Sequence[Unmanaged]" = ()
+
+    def __bool__(self) -> bool:
+        return bool(self.versions or self.folders)
+
+
+def _contents(place: Place, text: str) -> _Contents:
+    """What lies at *place*: all of the volume, what a model's name leads to, or folders without a manifest.
+
+    Raises:
+        VolumeError: It is no volume, and there is no model in it either.
+        NotPublished, InvalidReference: Nothing is there.
+    """
+    if place.path == "." and place.version is None:
+        contents = _Contents(versions=list(place.volume.manifests()), folders=place.volume.unmanaged())
+        if not contents and not place.made:
+            named(text)  # raises: it is no volume
+        return contents
+    try:
+        return _Contents(versions=selected(place.named()))
+    except (NotPublished, InvalidReference):
+        below = f"{place.path}/"
+        folders = [one for one in place.volume.unmanaged() if f"{one.path}/".startswith(below)]
+        if not folders:
+            raise
+        return _Contents(folders=folders)
+
+
+def _tell_files(output: Output, contents: _Contents) -> None:
+    from lading.answers.weights import ListedFile
+
+    listed = [
+        ListedFile(
+            model=manifest.model, version=manifest.version, folder=manifest.path, path=file.path,
+            size_bytes=file.size_bytes, sha256=file.sha256,
+        )
+        for manifest in contents.versions
+        for file in manifest.files
+    ]  # fmt: skip
+    listed += [
+        ListedFile(folder=folder.path, path=path, size_bytes=size_bytes)
+        for folder in contents.folders
+        for path, size_bytes in folder.files.items()
+    ]
+    if output.json:
+        for file in listed:
+            output.result(file)
+        return
+    rows = [(file.folder, file.path, units.show_bytes(file.size_bytes), file.sha256 or "") for file in listed]
+    output.table(["folder", "file", "size", "sha256"], rows, right=["size"])
+
+
+def _tell_documents(output: Output, contents: _Contents, current: Mapping[str, str | None]) -> None:
+    from lading.answers.weights import ListedVersion, UnmanagedFolder
+
+    for manifest in contents.versions:
+        output.result(ListedVersion.of(manifest, current=current[manifest.model] == manifest.version))
+    for folder in contents.folders:
+        output.result(UnmanagedFolder.of(folder))
+
+
+def _tell_rows(output: Output, contents: _Contents, current: Mapping[str, str | None]) -> None:
+    rows = [
+        (
+            manifest.model,
+            manifest.version,
+            "*" if current[manifest.model] == manifest.version else "",
+            units.show_bytes(manifest.size_bytes),
+            str(len(manifest.files)),
+            manifest.format,
+            manifest.published_at,
+            manifest.source.ref,
+        )
+        for manifest in contents.versions
+    ]
+    rows += [
+        (
+            folder.path,
+            "",
+            "",
+            units.show_bytes(folder.size_bytes),
+            str(len(folder.files)),
+            folder.format,
+            "",
+            f"no manifest: {folder.problem}" if folder.problem else "no manifest",
+        )
+        for folder in contents.folders
+    ]
+    columns = ["model", "version", "current", "size", "files", "format", "published", "source"]
+    output.table(columns, rows, right=["size", "files"])
 
 
 @contextmanager
@@ -199,7 +301,7 @@ def _removal(found: Found, model: str) -> Removal:
     return Removal(versions=tuple(sorted(versions, key=lambda manifest: manifest.version == current)))
 
 
-def _carry_out(output: Output, removal: Removal, *, dry_run: bool, yes: bool, volume: LocalVolume) -> None:
+def _carry_out(output: Output, removal: Removal, *, dry_run: bool, yes: bool, volume: "Volume") -> None:
     from lading.answers.weights import Removed
 
     going: list[Manifest | Leftover] = [*removal.versions, *removal.leftovers]
@@ -214,7 +316,7 @@ def _carry_out(output: Output, removal: Removal, *, dry_run: bool, yes: bool, vo
     if not yes:
         for one in documents:
             output.say(f"  {one.model}@{one.version}  {one.removed}  {units.show_bytes(one.size_bytes)}")
-    output.confirm(f"Remove {removal.sentence()} from {volume.root}?", yes=yes)
+    output.confirm(f"Remove {removal.sentence()} from {volume.shown}?", yes=yes)
     for manifest, document in zip(removal.versions, documents, strict=False):
         volume.remove(manifest.model, manifest.version)
         output.result(document, f"removed {_line(document)}")

@@ -51,3 +51,8 @@ class Where:
             tolerations=self.toleration,
             ca_config_map=self.ca_config_map,
         )
+
+
+def chosen(where: Where | None) -> Choice:
+    """What was said, also where nothing was."""
+    return (where or Where()).choice()

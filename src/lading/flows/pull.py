@@ -123,7 +123,7 @@ async def fulfil(
         return _unchanged(volume, order.published, emit)
     cancel = threading.Event()
     across = _Across(emit, cancel)
-    bring = partial(_bring, order, source, volume, use=use, by=_who(user), cancel=cancel, emit=across)
+    bring = partial(_bring, order, source, volume, use=use, by=who(user), cancel=cancel, emit=across)
     try:
         return await _in_thread(bring, cancel)
     except Cancelled:
@@ -314,7 +314,8 @@ def _files(
     return tuple(sorted((*todo.keep, *written), key=lambda file: file.path))
 
 
-def _who(user: str | None) -> PublishedBy:
+def who(user: str | None = None) -> PublishedBy:
+    """Who publishes: *user*, or whoever runs this, here."""
     try:
         user = user or getpass.getuser()
     except (KeyError, OSError):

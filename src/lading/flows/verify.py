@@ -1,21 +1,16 @@
-"""Hash the files of a version again and compare them with its manifest, on all cores."""
+"""Hash the files of a version again, where the volume is, and compare them with its manifest, on all cores there."""
 
 import asyncio
 import contextlib
-import hashlib
-import os
 import threading
 import time
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from io import BufferedReader
 
-from lading.errors import VerificationFailed
+from lading.errors import Cancelled, VerificationFailed
 from lading.events import Emit, FileBad, Problem, Verified, VerifyProgress, ignore
 from lading.ports import Volume
 from lading.weights.manifest import FileEntry, Manifest
 
-BUFFER_BYTES = 1024**2
 PROGRESS_S = 0.25
 _NAMED = 5
 
@@ -30,7 +25,7 @@ async def verify(volume: Volume, manifest: Manifest, *, emit: Emit = ignore, thr
         VerificationFailed: Something differs; names the files.
     """
     began = time.monotonic()
-    bad = await _hash_all(volume, manifest, emit, threads or os.cpu_count() or 1)
+    bad = await _hash_all(volume, manifest, emit, threads or volume.cores)
     bad += [_bad(manifest, path, "extra") for path in await asyncio.to_thread(volume.extra_files, manifest)]
     for event in bad:
         emit(event)
@@ -78,6 +73,8 @@ class _Tally:
         self._lock = threading.Lock()
 
     def add(self, count: int) -> None:
+        if self.cancel.is_set():
+            raise Cancelled("interrupted")
         with self._lock:
             self.done_bytes += count
 
@@ -94,9 +91,9 @@ async def _tell(tally: _Tally, emit: Emit) -> None:
 
 
 def _compare(volume: Volume, manifest: Manifest, file: FileEntry, tally: _Tally) -> FileBad | None:
-    """What is wrong with one file; hashlib lets go of the GIL, so threads use all cores."""
+    """What is wrong with one file."""
     try:
-        size_bytes, sha256 = _hashed(volume, manifest, file, tally)
+        size_bytes, sha256 = volume.hash_plain(manifest.file_path(file.path), file.size_bytes, tally.add)
     except (FileNotFoundError, NotADirectoryError):
         return _bad(manifest, file.path, "missing")
     except OSError as error:
@@ -110,24 +107,6 @@ def _compare(volume: Volume, manifest: Manifest, file: FileEntry, tally: _Tally)
 
 def _bad(manifest: Manifest, path: str, problem: Problem, detail: str = "") -> FileBad:
     return FileBad(path=path, problem=problem, detail=detail, model=manifest.model, version=manifest.version)
-
-
-def _hashed(volume: Volume, manifest: Manifest, file: FileEntry, tally: _Tally) -> tuple[int, str]:
-    with volume.open_file(manifest, file.path) as opened:
-        size_bytes = os.fstat(opened.fileno()).st_size
-        if size_bytes != file.size_bytes:
-            return size_bytes, ""  # its hash would say nothing more
-        digest = hashlib.sha256()
-        buffer = memoryview(bytearray(BUFFER_BYTES))
-        for count in _reads(opened, buffer, tally.cancel):
-            digest.update(buffer[:count])
-            tally.add(count)
-    return size_bytes, digest.hexdigest()
-
-
-def _reads(opened: BufferedReader, buffer: memoryview, cancel: threading.Event) -> Iterator[int]:
-    while not cancel.is_set() and (count := opened.readinto(buffer)):
-        yield count
 
 
 def _failure(manifest: Manifest, bad: list[FileBad]) -> VerificationFailed:

@@ -72,8 +72,11 @@ class SourceRef:
 Reference = LocalRef | ClaimRef | SourceRef
 
 
-def parse(text: str) -> Reference:
+def parse(text: str, *, any_folder: bool = False) -> Reference:
     """The reference that *text* is.
+
+    With *any_folder* what it names on a claim may be any path, unchecked: a folder without a manifest, or a version's
+    directory as a storageUri has it.
 
     Raises:
         InvalidReference: Empty, control characters, or a malformed ``pvc://``.
@@ -93,7 +96,7 @@ def parse(text: str) -> Reference:
             raise InvalidReference(f"{text} names a host; write file:///path or the plain path")
         return _local(location)
     if scheme == "pvc":
-        return _claim(text, location)
+        return _claim(text, location, any_folder=any_folder)
     if scheme not in {"http", "https"} and _LOGIN.match(location):
         raise InvalidReference(
             f"a {scheme}:// reference takes no user and password", hint="give them by the environment"
@@ -151,7 +154,7 @@ def _local(text: str) -> LocalRef:
     return LocalRef(path=text)
 
 
-def _claim(text: str, location: str) -> ClaimRef:
+def _claim(text: str, location: str, *, any_folder: bool) -> ClaimRef:
     body, at, version = location.rpartition("@")
     if not at:
         body, version = location, ""
@@ -161,6 +164,6 @@ def _claim(text: str, location: str) -> ClaimRef:
     return ClaimRef(
         namespace=match[1],
         claim=match[2],
-        model=check_model(match[3]) if match[3] else None,
+        model=(match[3] if any_folder else check_model(match[3])) if match[3] else None,
         version=check_version(version) if version else None,
     )

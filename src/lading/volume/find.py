@@ -5,11 +5,12 @@ import os
 import uuid
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from pydantic import ValidationError
 
 import lading
-from lading.errors import VolumeError, VolumeTooNew
+from lading.errors import InvalidReference, NotPublished, VolumeError, VolumeTooNew
 from lading.spec import ref as refs
 from lading.spec.clock import utc_now
 from lading.spec.ref import LocalRef
@@ -22,12 +23,15 @@ from lading.volume.staging import Modes
 from lading.weights import layout
 from lading.weights.layout import VolumeDocument
 
+if TYPE_CHECKING:  # all seams of the program hang on it: reading a volume does without
+    from lading.ports import Volume
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Found:
     """What a reference names: a volume, and maybe a model and a version of it, published or not."""
 
-    volume: LocalVolume
+    volume: "Volume"
     model: str | None = None
     version: str | None = None
 
@@ -50,12 +54,34 @@ def find(ref: LocalRef) -> Found:
 
 def locate(ref: LocalRef) -> Found | None:
     """As `find`; None where no volume is."""
+    within = around(ref)
+    return None if within is None else resolve(*within, ref.version)
+
+
+def around(ref: LocalRef) -> tuple[LocalVolume, str] | None:
+    """The volume that *ref* is or lies in, and the path in it (``.``: the volume itself); None where there is none."""
     path = _absolute(ref.path)
     for root in (path, *path.parents):
         if (root / layout.VOLUME).is_file():
-            volume = open_volume(root)
-            return _found(volume, path.relative_to(root).as_posix(), ref.version)
+            return open_volume(root), path.relative_to(root).as_posix()
     return None
+
+
+def resolve(volume: "Volume", path: str, version: str | None) -> Found:
+    """What *path* on *volume* (``.``: the volume itself) names: a model, or a version of one as a storageUri has it.
+
+    Raises:
+        InvalidReference: It cannot name a model.
+    """
+    if path == ".":
+        return Found(volume=volume, version=version)
+    parent, _, last = path.rpartition("/")
+    if parent and version is None:
+        if last == layout.CURRENT:
+            return Found(volume=volume, model=refs.check_model(parent))
+        if _is_published(volume, parent, last):
+            return Found(volume=volume, model=refs.check_model(parent), version=last)
+    return Found(volume=volume, model=refs.check_model(path), version=version)
 
 
 def open_volume(path: Path, *, fs: Fs | None = None, me: Process | None = None) -> LocalVolume:
@@ -134,16 +160,14 @@ def _document(root: Path, text: bytes) -> VolumeDocument:
         ) from error
 
 
-def _found(volume: LocalVolume, rest: str, version: str | None) -> Found:
-    if rest == ".":
-        return Found(volume=volume, version=version)
-    parent, _, last = rest.rpartition("/")
-    if parent and version is None:
-        if last == layout.CURRENT:
-            return Found(volume=volume, model=refs.check_model(parent))
-        if (volume.root / layout.manifest(parent, last)).is_file():
-            return Found(volume=volume, model=refs.check_model(parent), version=last)
-    return Found(volume=volume, model=refs.check_model(rest), version=version)
+def _is_published(volume: "Volume", model: str, version: str) -> bool:
+    if isinstance(volume, LocalVolume):  # quicker than reading it
+        return (volume.root / layout.manifest(model, version)).is_file()
+    try:
+        volume.manifest(model, version)
+    except (NotPublished, InvalidReference):
+        return False
+    return True
 
 
 def _absolute(path: str | Path) -> Path:

@@ -84,6 +84,8 @@ def _tree(root: Path, prefix: str, managed: AbstractSet[str]) -> tuple[dict[str,
     while waiting and len(files) < FILES:
         inside = waiting.pop()
         for entry in sorted(_scanned(root, prefix + inside), key=lambda entry: entry.name):
+            if entry.name in _NEVER:
+                continue
             path = f"{inside}{entry.name}"
             if entry.is_dir(follow_symlinks=False):
                 if not prefix and _belongs_to_others(root, path, managed):
@@ -108,6 +110,10 @@ def _entries(root: Path, prefix: str) -> tuple[list[str], list[str]]:
     """Names of plain files and of folders in one folder; `current` and what is a link otherwise does not count."""
     files, folders = [], []
     for entry in _scanned(root, prefix):
+        if prefix and entry.name == str(layout.OURS):
+            return [], []  # a volume of its own
+        if entry.name in _NEVER:
+            continue
         if entry.is_dir(follow_symlinks=False):
             folders.append(entry.name)
         elif entry.name != CURRENT:
@@ -118,6 +124,6 @@ def _entries(root: Path, prefix: str) -> tuple[list[str], list[str]]:
 def _scanned(root: Path, prefix: str) -> list["os.DirEntry[str]"]:
     try:
         with os.scandir(f"{root}/{prefix}") as entries:
-            return [entry for entry in entries if entry.name not in _NEVER]
+            return list(entries)
     except OSError:
         return []  # not ours to read: lost+found, another user's folder

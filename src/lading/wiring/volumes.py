@@ -1,34 +1,154 @@
 """From what a user names to volumes, models on them, and sources. Imports little: `lading ls` must be quick."""
 
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lading import wiring
-from lading.errors import InvalidInput, InvalidReference
+from lading.errors import FormatRefused, InvalidInput, InvalidReference
 from lading.spec import ref as refs
+from lading.spec.placement import Choice
 from lading.spec.ref import ClaimRef, LocalRef, Reference, SourceRef
 from lading.volume import find
 from lading.volume.find import Found
 from lading.weights.manifest import Manifest
 
 if TYPE_CHECKING:
-    from lading.ports import Source
+    from lading.events import Emit
+    from lading.ports import Source, Volume
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Place:
+    """A place on a volume: what a model's name leads to, or any folder.
+
+    Attributes:
+        path: From the volume's root; ``.`` is the root itself.
+        made: Whether it is a volume; else a folder of this machine that is looked at as if it were an empty one.
+    """
+
+    volume: "Volume"
+    path: str
+    version: str | None = None
+    made: bool = True
+
+    def named(self) -> Found:
+        """The model and version that it names.
+
+        Raises:
+            InvalidReference: It cannot name a model.
+        """
+        return find.resolve(self.volume, self.path, self.version)
+
+
+@contextmanager
+def opened(
+    text: str, choice: Choice | None = None, *, write: bool = False, emit: "Emit | None" = None
+) -> Iterator[Found]:
+    """The volume that *text* names, with model and version: a folder, or a claim in the cluster of *choice*.
+
+    Raises:
+        InvalidReference: It is neither.
+        LadingError: As `volume.find.find` and `wiring.claims.opened`.
+    """
+    ref = _reference(text)
+    if isinstance(ref, LocalRef):
+        yield find.find(ref)
+        return
+    with _claim(ref, choice, write=write, emit=emit) as place:
+        yield place.named()
+
+
+@contextmanager
+def placed(
+    text: str, choice: Choice | None = None, *, write: bool = False, emit: "Emit | None" = None
+) -> Iterator[Place]:
+    """As `opened`, but what *text* names may be any folder; one of this machine need not be on a volume."""
+    ref = _reference(text)
+    if isinstance(ref, LocalRef):
+        yield _placed_here(ref)
+        return
+    with _claim(ref, choice, write=write, emit=emit) as place:
+        yield place
+
+
+@asynccontextmanager
+async def reached(
+    text: str, choice: Choice | None = None, *, write: bool = False, emit: "Emit | None" = None
+) -> AsyncIterator[Place]:
+    """As `placed`, for coroutines: cancelling them cleans up, too."""
+    ref = _reference(text)
+    if isinstance(ref, LocalRef):
+        yield _placed_here(ref)
+        return
+    from lading.events import ignore
+    from lading.wiring import claims  # brings all that speaks to a cluster
+
+    async with claims.reached(_whole(ref), choice or Choice(), write=write, emit=emit or ignore) as found:
+        yield _place(found, ref)
+
+
+def adoptable(place: Place, text: str) -> Place:
+    """The folder that *place* is, on a volume: one that lies on none makes the folder it lies in a volume.
+
+    Raises:
+        FormatRefused: There is no model in it: which folder is to be the volume is then not plain.
+    """
+    if place.made:
+        return place
+    from lading.volume import unmanaged
+
+    folder = place.volume.root
+    if unmanaged.at(folder.parent, folder.name).format == "files":
+        raise FormatRefused(f"no model is in {text}", hint=f"its models, if it has any: lading ls {text}")
+    return Place(volume=find.create_volume(folder.parent), path=folder.name)
+
+
+@contextmanager
+def _claim(ref: ClaimRef, choice: Choice | None, *, write: bool, emit: "Emit | None") -> Iterator[Place]:
+    from lading.events import ignore
+    from lading.wiring import claims
+
+    with claims.opened(_whole(ref), choice or Choice(), write=write, emit=emit or ignore) as found:
+        yield _place(found, ref)
+
+
+def _reference(text: str) -> LocalRef | ClaimRef:
+    ref = refs.parse(text, any_folder=True)
+    if isinstance(ref, SourceRef):
+        raise InvalidReference(f"{text} is neither a folder nor a claim", hint=f"lading pull {text} VOLUME")
+    return ref
+
+
+def _whole(ref: ClaimRef) -> ClaimRef:
+    return ClaimRef(claim=ref.claim, namespace=ref.namespace)
+
+
+def _place(found: Found, ref: ClaimRef) -> Place:
+    return Place(volume=found.volume, path=ref.model or ".", version=ref.version)
+
+
+def _placed_here(ref: LocalRef) -> Place:
+    """A folder of this machine; where it is on no volume, it is looked at as if it were an empty one."""
+    within = find.around(ref)
+    if within is not None:
+        return Place(volume=within[0], path=within[1], version=ref.version)
+    if not Path(ref.path).expanduser().is_dir():
+        find.find(ref)  # raises, and says what to do
+    return Place(volume=find.open_or_empty(Path(ref.path)), path=".", version=ref.version, made=False)
 
 
 def named(text: str) -> Found:
-    """The volume that *text* names, with model and version.
+    """The volume on this machine that *text* names, with model and version.
 
     Raises:
         InvalidReference: It is no folder of this machine.
     """
-    ref = refs.parse(text)
-    if not isinstance(ref, LocalRef):
-        claim = isinstance(ref, ClaimRef)
-        raise InvalidReference(
-            f"{text} is no folder of this machine",
-            hint="mount the claim and name the folder" if claim else f"lading pull {text} VOLUME",
-        )
+    ref = _reference(text)
+    if isinstance(ref, ClaimRef):
+        raise InvalidReference(f"{text} is no folder of this machine", hint="mount the claim and name the folder")
     return find.find(ref)
 
 
@@ -40,7 +160,7 @@ def model_of(found: Found, text: str) -> str:
     """
     if found.model is None:
         raise InvalidReference(
-            f"{text} is a volume, not a model on one", hint=f"name a model, see lading ls {found.volume.root}"
+            f"{text} is a volume, not a model on one", hint=f"name a model, see lading ls {found.volume.shown}"
         )
     return found.model
 
