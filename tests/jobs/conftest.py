@@ -50,6 +50,14 @@ class Pulls:
         self.web.files.update({f"{name}/{path}": data for path, data in model(hash(name) & 0xFFFF, **options).items()})
         return f"{self.web.url}/{name}/SHA256SUMS"
 
+    def sums(self, name: str) -> None:
+        """Write the SHA256SUMS of a model anew, after its files were changed."""
+        own = {
+            path.removeprefix(f"{name}/"): data for path, data in self.web.files.items() if path.startswith(f"{name}/")
+        }
+        lines = [f"{hashlib.sha256(data).hexdigest()}  {path}\n" for path, data in own.items() if path != "SHA256SUMS"]
+        self.web.files[f"{name}/SHA256SUMS"] = "".join(lines).encode()
+
     def document(self, source: str, name: str, *, claim="models", limits=None, **placement):
         """The Job that pulls *source* as the model *name*."""
         command = PullCommand(source=source, model=name, version="v1", expect="any")

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 from lading.cli.interrupt import stoppable
 from lading.cli.output import Common
 from lading.errors import (
+    Cancelled,
     ClusterUnreachable,
     InvalidInput,
     LadingError,
@@ -38,7 +39,8 @@ if TYPE_CHECKING:
 TERMINATION_LOG = Path("/dev/termination-log")
 TERMINATION_BYTES = 4096  # kubelet keeps no more
 PROGRESS_EVERY_S = 1.0
-_PASSING = (SourceTransient, SourceChanged, ModelBusy, ClusterUnreachable)
+#: What another attempt may do better; `Cancelled` is a pod that was drained, evicted or deleted.
+_PASSING = (SourceTransient, SourceChanged, ModelBusy, ClusterUnreachable, Cancelled)
 
 
 async def run(command: str | None = None, *, volume: Path = Path(ours.MOUNT), common: Common | None = None) -> int:
@@ -204,7 +206,8 @@ def _fail(error: LadingError) -> int:
     event = _failed(error)
     _last_word(event)
     _say(event)
-    return ours.TRY_AGAIN if event.retryable else event.exit_code
+    again = event.retryable and not isinstance(error, Cancelled)
+    return ours.TRY_AGAIN if again else event.exit_code
 
 
 def _ended(order: Command, seconds: float) -> CommandEnded:

@@ -144,9 +144,11 @@ class _Following:
             raise hearing.error(self.heard.failed, log=tuple(self.heard.tail))
         last = await scene.until(lambda now: now.ended(_uid(pod)), idle=lambda: self._look(scene))
         found = pod_diagnosing.ended(last, await scene.events(), tuple(self.heard.tail)) if last else None
-        said = self.heard.failed.message if self.heard.failed else found.sentence if found else None
-        number = len(self.read)
-        self.say(f"attempt {number} ended: {said or 'its pod is gone'}; what was finished is kept", key=_uid(pod))
+        if found is not None:
+            self.said.add(found.cause)  # the Job's next look would say it again
+        own = self.heard.failed.message if self.heard.failed and self.heard.failed.code != "Cancelled" else None
+        why = own or (found.sentence if found else "its pod was removed")
+        self.say(f"attempt {len(self.read)} ended: {why}; what was finished is kept", key=_uid(pod))
 
     async def _outcome(self, scene: "_Scene") -> Event:
         """What it came to, when no pod is left to be read."""
