@@ -122,7 +122,7 @@ def _by_words(code: int | None, reason: str, words: Sequence[str]) -> Finding:
         return Finding(cause=found.cause, sentence=found.sentence.replace(" ()", "").rstrip(), remedy=found.remedy, evidence=tuple(words), fatal=True)  # fmt: skip
     if code in {137, 143}:
         how = "killed (SIGKILL)" if code == 137 else "asked to end (SIGTERM)"
-        return Finding(cause="killed", sentence=f"the container was {how}", remedy="the next attempt goes on where this one was", evidence=tuple(words))  # fmt: skip
+        return Finding(cause="killed", sentence=f"the container was {how}", remedy="the next attempt goes on where this one was", evidence=(*words, f"exit code {code}"))  # fmt: skip
     status = "with an unknown status" if code is None else f"with exit code {code}"
     last = f": {words[-1]}" if words else (f" ({reason})" if reason and reason != "Error" else "")
     return Finding(cause="failed", sentence=f"the container ended {status}{last}", remedy="", evidence=tuple(words), fatal=code in _FATAL_CODES)  # fmt: skip

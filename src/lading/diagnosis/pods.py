@@ -1,5 +1,6 @@
 """Why a pod does not run, or ended: from the pod and its events."""
 
+import dataclasses
 from collections.abc import Sequence
 
 from lading.diagnosis import endings, finding, images, scheduling, starting
@@ -21,7 +22,8 @@ def watching(pod: Object, events: Sequence[Object]) -> Finding | None:
     if phase == "Succeeded":
         return None
     own = finding.of(pod, events)
-    return _container(pod, own) or _unscheduled(pod, own) or _creating(pod, own) or _removed(pod)
+    found = _container(pod, own) or _unscheduled(pod, own) or _creating(pod, own) or _removed(pod)
+    return None if found is None else _with_claim(found, pod)
 
 
 def ended(pod: Object, events: Sequence[Object] = (), log: Sequence[str] = ()) -> Finding | None:
@@ -34,7 +36,7 @@ def ended(pod: Object, events: Sequence[Object] = (), log: Sequence[str] = ()) -
     """
     if finding.text(pod, "status", "phase") != "Failed":
         return None
-    return endings.of_pod(pod, finding.of(pod, events), log)
+    return _with_claim(endings.of_pod(pod, finding.of(pod, events), log), pod)
 
 
 def _container(pod: Object, events: Sequence[Object]) -> Finding | None:
@@ -78,6 +80,17 @@ def _removed(pod: Object) -> Finding | None:
         return None
     sentence = f"the pod {finding.name(pod)} is being removed"
     return Finding(cause="pod-terminating", sentence=sentence, remedy="")
+
+
+def _with_claim(found: Finding, pod: Object) -> Finding:
+    """*found* with the pod's own claim in its remedy, where there is one."""
+    mounted = [
+        finding.text(one, "persistentVolumeClaim", "claimName") for one in finding.objects(pod, "spec", "volumes")
+    ]
+    claims = [one for one in mounted if one]
+    if len(claims) != 1:
+        return found
+    return dataclasses.replace(found, remedy=found.remedy.replace("pvc://CLAIM", f"pvc://{claims[0]}"))
 
 
 def _statuses(pod: Object) -> tuple[Object, ...]:
