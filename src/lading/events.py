@@ -126,6 +126,28 @@ class Failed(Stored):
     """Whether another attempt may do it: the pod then exits with 75."""
 
 
+class PermissionsRepaired(Stored):
+    """What of a volume not everybody could read, or its group not write, and what became of it."""
+
+    event: Literal["permissions_repaired"] = "permissions_repaired"
+    dry_run: bool
+    """Whether it was only looked at; what was changed would be."""
+    group: int | None = None
+    """The group that owns all; null: groups are left alone."""
+    files: int
+    directories: int
+    """The volume itself is one."""
+    unreadable: int
+    """Files and directories that not everybody could read."""
+    not_writable: int
+    """That their group could not write, or directories that did not pass it on."""
+    wrong_group: int
+    changed: int
+    refused: tuple[str, ...] = ()
+    """The first of those that a pod without root may not mend, relative to the volume; those it cannot look into end in /."""
+    refused_count: int = 0
+
+
 class CommandEnded(Stored):
     """The last line of a command in a pod that was done; its result came before."""
 
@@ -304,7 +326,7 @@ class Wrote(Stored):
 
 Event = Annotated[
     Notice | SourceListed | PullPlanned | PullProgress | FilePulled | Published | Unchanged
-    | Failed | CommandEnded | VerifyProgress | FileBad | Verified
+    | Failed | CommandEnded | PermissionsRepaired | VerifyProgress | FileBad | Verified
     | ServerStarting | ServerReady | ServerStopped | LevelStarted | LevelProgress | LevelMeasured | LevelNotMeasured
     | StudyPlanned | TrialStarted | PhaseStarted | TrialEnded | StudyEnded | Wrote,
     Discriminator("event"),

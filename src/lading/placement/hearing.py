@@ -14,10 +14,20 @@ from pydantic import TypeAdapter, ValidationError
 from lading import errors
 from lading.cluster.kinds import Object
 from lading.errors import LadingError, PodFailed
-from lading.events import CommandEnded, Event, Failed, Published, PullPlanned, SourceListed, Unchanged, Verified
+from lading.events import (
+    CommandEnded,
+    Event,
+    Failed,
+    PermissionsRepaired,
+    Published,
+    PullPlanned,
+    SourceListed,
+    Unchanged,
+    Verified,
+)
 from lading.manifests import ours
 
-RESULTS = (Published, Unchanged, Verified, SourceListed)
+RESULTS = (Published, Unchanged, Verified, SourceListed, PermissionsRepaired)
 TAIL_LINES = 40
 _LONGEST = 1 << 20
 _ADAPTER: TypeAdapter[Event] = TypeAdapter(Event)
@@ -60,7 +70,7 @@ class Heard:
             case Failed():
                 self.failed = event
                 return None
-            case Published() | Unchanged() | Verified() | SourceListed():
+            case Published() | Unchanged() | Verified() | SourceListed() | PermissionsRepaired():
                 self.result = event
             case _:
                 pass

@@ -4,11 +4,12 @@ import asyncio
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from lading.errors import VerificationFailed
-from lading.events import Emit, Event, SourceListed, Verified
+from lading.events import Emit, Event, PermissionsRepaired, SourceListed, Verified
 from lading.flows import pull as pulling
 from lading.flows import verify as verifying
 from lading.flows.pull import Order
@@ -16,7 +17,7 @@ from lading.ports import Source
 from lading.spec import ref as refs
 from lading.spec.command import Command, ListSourceCommand, PullCommand, RepairPermissionsCommand, VerifyCommand
 from lading.spec.ref import LocalRef
-from lading.volume import faults, find, journal
+from lading.volume import faults, find, journal, permissions
 from lading.volume.local import LocalVolume
 from lading.weights import layout
 from lading.weights import plan as planning
@@ -54,7 +55,7 @@ async def perform(
         case ListSourceCommand():
             return await _list(command, root, emit)
         case RepairPermissionsCommand():
-            raise AssertionError("repaired elsewhere")
+            return await _repair(command, root, emit)
 
 
 async def _pull(command: PullCommand, volume: LocalVolume, user: str | None, emit: Emit) -> Event:
@@ -85,6 +86,14 @@ async def _verify(command: VerifyCommand, root: Path, emit: Emit) -> Event:
     if failures:
         raise VerificationFailed("\n".join(failure.message for failure in failures), hint=failures[0].hint)
     return result or Verified(model="", version="", files=0, size_bytes=0, bad=0, seconds=0.0)
+
+
+async def _repair(command: RepairPermissionsCommand, root: Path, emit: Emit) -> Event:
+    found = await asyncio.to_thread(permissions.repair, root, group=command.group, dry_run=command.dry_run)
+    counts = {key: value for key, value in asdict(found).items() if key != "refused"}
+    event = PermissionsRepaired(dry_run=command.dry_run, refused=tuple(found.refused), **counts)
+    emit(event)
+    return event
 
 
 async def _list(command: ListSourceCommand, root: Path, emit: Emit) -> SourceListed:
