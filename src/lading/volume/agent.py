@@ -359,7 +359,8 @@ class _Agent:
         )  # fmt: skip
         staged = self.staging(call).open(entry)
         try:
-            stream.event({"open": True})
+            if wire.answered(entry.size_bytes):
+                stream.event({"open": True})
             return _taken(stream, staged)
         except ChannelClosed:
             staged.drop()

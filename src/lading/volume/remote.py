@@ -318,11 +318,12 @@ class RemoteStaging:
         return {file.path: file for file in found}
 
     def open(self, entry: Entry) -> "RemoteStagedFile":
-        """A new file for *entry*. Thread-safe."""
+        """A new file for *entry*. Thread-safe. What stands against a small one is said by `write` or `finish`."""
         stream = self._link.call(
             "write", staging=self._number, path=names.check(entry.path), size_bytes=entry.size_bytes, etag=entry.etag
         )
-        stream.next(Kind.EVENT)
+        if wire.answered(entry.size_bytes):
+            stream.next(Kind.EVENT)
         return RemoteStagedFile(stream, entry)
 
     def read(self, path: str, offset: int, size_bytes: int) -> bytes:

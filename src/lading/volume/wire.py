@@ -38,6 +38,14 @@ _SHOWN_BYTES = 200
 _MESSAGE_CHARS = 16_000
 
 
+def answered(size_bytes: int | None) -> bool:
+    """Whether the agent says that a file of that size may come, before it does.
+
+    A small one is sent on trust: a round trip into a pod takes longer than its bytes.
+    """
+    return size_bytes is None or size_bytes > DATA_BYTES
+
+
 class Kind(IntEnum):
     """What a frame is."""
 
