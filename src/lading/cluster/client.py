@@ -151,13 +151,20 @@ class Cluster:
         )  # fmt: skip
 
     async def patch(
-        self, kind: Kind, name: str, change: Mapping[str, Any], *, namespace: str | None = None, dry_run: bool = False
+        self,
+        kind: Kind,
+        name: str,
+        change: Mapping[str, Any],
+        *,
+        namespace: str | None = None,
+        dry_run: bool = False,
+        sub: str | None = None,
     ) -> Object:
-        """JSON merge patch of one object."""
+        """JSON merge patch of one object, or of its subresource *sub* (``scale``)."""
         query = {"fieldManager": MANAGER, "dryRun": "All" if dry_run else None}
         return await self.session.send(
             self._request(
-                "PATCH", "patch", kind, name, namespace=namespace,
+                "PATCH", "patch", kind, name, namespace=namespace, sub=sub,
                 query=query, body=change, content="application/merge-patch+json",
             )
         )  # fmt: skip
@@ -166,6 +173,8 @@ class Cluster:
         self, kind: Kind, name: str, change: Callable[[Object], Object | None], *, namespace: str | None = None
     ) -> Object:
         """Read, *change*, write; read anew where it was changed meanwhile. *change* gives the new object, None: as it is.
+
+        It may be called with what it made itself, where the answer to the writing was lost: it must see that.
 
         Raises:
             ObjectMissing: As named.
