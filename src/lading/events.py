@@ -47,6 +47,16 @@ class SourceListed(Stored):
     """The version that has this very content."""
 
 
+class OldRemoved(Stored):
+    """Versions of a model made room for the one that comes: going back means pulling them again."""
+
+    event: Literal["old_removed"] = "old_removed"
+    model: str
+    versions: tuple[str, ...]
+    size_bytes: int
+    """What was freed."""
+
+
 class PullPlanned(Stored):
     """What a pull will do."""
 
@@ -325,7 +335,7 @@ class Wrote(Stored):
 
 
 Event = Annotated[
-    Notice | SourceListed | PullPlanned | PullProgress | FilePulled | Published | Unchanged
+    Notice | SourceListed | OldRemoved | PullPlanned | PullProgress | FilePulled | Published | Unchanged
     | Failed | CommandEnded | PermissionsRepaired | VerifyProgress | FileBad | Verified
     | ServerStarting | ServerReady | ServerStopped | LevelStarted | LevelProgress | LevelMeasured | LevelNotMeasured
     | StudyPlanned | TrialStarted | PhaseStarted | TrialEnded | StudyEnded | Wrote,

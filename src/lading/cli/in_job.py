@@ -39,7 +39,7 @@ class InJob:
     like: Annotated[str | None, Parameter(group=GROUP)] = None
     """Run where and as this one runs: isvc/NAME, deployment/NAME or pod/NAME."""
     during_update: Annotated[Literal["scale", "recreate", "same-node"] | None, Parameter(group=GROUP)] = None
-    """What to do about a server that holds the claim: stop it meanwhile (scale, recreate), or go beside it (same-node)."""
+    """A server that holds the claim: scale stops it meanwhile, recreate restarts it afterwards, same-node leaves it."""
     replace_old: Annotated[bool, Parameter(negative=(), group=GROUP)] = False
     """Room for one copy only: remove the old version before the new one comes."""
     preflight: Annotated[bool, Parameter(negative="--no-preflight", group=GROUP)] = True
@@ -63,6 +63,8 @@ class InJob:
         """
         if self.detach and (self.wait or self.timeout):
             raise InvalidInput("--detach does not wait", hint="leave out --wait and --timeout, or --detach")
+        if self.detach and (self.replace_old or self.during_update in ("scale", "recreate")):
+            raise InvalidInput("--detach cannot bring a server back", hint="leave it out, or --during-update same-node")
         if self.argocd_hook and self.output is None:
             raise InvalidInput("--argocd-hook says how the YAML is written", hint="add --output yaml")
         credentials = CredentialChoice(

@@ -1,6 +1,8 @@
 """`lading pull` onto a claim: in a Job beside the volume, or, from a folder of this machine, through a pod there."""
 
 import asyncio
+from collections.abc import Sequence
+from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -70,23 +72,38 @@ async def _in_job(asked: Asked, where: Where, in_job: InJob, output: Output, vie
             output.say(f"looking at {asked.source} from where the Job will run …")
         planning = pulls.plan(cluster, order, asked.dest.claim, choice=choice, job=job)
         planned = await stoppable(planning, kept="nothing was started")
+        room = await pulls.room(cluster, planned, job)
         if asked.dry_run:
-            _tell_plan(output, planned)
+            _tell_plan(output, planned, room.said)
             return
-        if isinstance(planned.answer, Unchanged):
+        if isinstance(planned.answer, Unchanged) and not room.before:
             watching(planned.answer)
             tell_done(output, planned.answer, f"pvc://{asked.dest.claim}", then="show")
             return
-        run = await pulls.start(cluster, planned, emit=watching)
-        if in_job.detach:
-            watching.tell_started(run, asked.source)
-            return
-        work = pulls.followed(cluster, planned, run, emit=watching, choice=choice, job=job)
-        watching.tell_result(await watching.wait(cluster, run, work, timeout_s=in_job.timeout_s), run)
+        _ask(output, room.said, yes=in_job.yes)
+        async with AsyncExitStack() as stack:
+            entering = stack.enter_async_context(pulls.freed(cluster, room, emit=watching))
+            freed = await stoppable(entering, kept="what was stopped is started again")
+            run = await pulls.start(cluster, planned, emit=watching)
+            if in_job.detach:
+                watching.tell_started(run, asked.source)
+                return
+            work = pulls.followed(cluster, run, freed, emit=watching, choice=choice)
+            result = await watching.wait(cluster, run, work, timeout_s=in_job.timeout_s)
+        watching.tell_result(result, run)
 
 
-def _tell_plan(output: Output, planned: pulls.Planned) -> None:
-    """What would be pulled, by which Job."""
+def _ask(output: Output, said: Sequence[str], *, yes: bool) -> None:
+    """Before a server is stopped or a version removed: what will be done, and whether it may."""
+    if not said:
+        return
+    for sentence in said:
+        output.say(f"  will {sentence}")
+    output.confirm("Go on?", yes=yes)
+
+
+def _tell_plan(output: Output, planned: pulls.Planned, around: Sequence[str]) -> None:
+    """What would be pulled, by which Job, and what would be done *around* it."""
     name = planned.document["metadata"]["name"]
     if planned.running is not None:
         output.say(f"{name} does this already")
@@ -100,6 +117,8 @@ def _tell_plan(output: Output, planned: pulls.Planned) -> None:
             files, size = units.show_count(answer.files, "file"), units.show_bytes(answer.size_bytes)
             dest = f"{answer.volume}/{answer.model}@{answer.version}"
             output.result(answer, f"would pull {files}, {size}, from {answer.source} to {dest}\nby Job {name}")
+    for sentence in around:
+        output.say(f"  would {sentence}")
     for note in planned.found.notes if planned.found else ():
         output.say(f"  {note}")
 

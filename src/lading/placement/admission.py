@@ -58,10 +58,11 @@ async def _dry(cluster: Cluster, document: Object) -> Problem | None:
 
 
 def _told(error: ClusterError, kind: str) -> Problem:
+    said = error.message.rpartition(" is forbidden: ")[2]
     for words, code, hint in _REMEDIES:
-        if words in error.message:
-            return Problem(code=code, message=f"the cluster refuses our {kind}: {error.message}", hint=hint)
-    return Problem(code="admission", message=f"the cluster refuses our {kind}: {error.message}", hint=error.hint)
+        if words in said:
+            return Problem(code=code, message=f"the cluster refuses our {kind}: {said}", hint=hint)
+    return Problem(code="admission", message=f"the cluster refuses our {kind}: {said}", hint=error.hint)
 
 
 async def _registry(cluster: Cluster, name: str) -> Problem | None:

@@ -12,9 +12,6 @@ from lading.placement.problems import Problem
 from lading.spec.documents import nearest
 from lading.spec.placement import Toleration
 
-#: Findings that a pull can live with, or that it mends: the first pod binds a claim that waits for one.
-_HARMLESS = frozenset({"claim-waits-for-consumer", "waits-for-first-consumer"})
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Checked:

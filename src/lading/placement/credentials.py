@@ -48,7 +48,8 @@ async def gathered(
     bucket = source.location.partition("/")[0] if isinstance(source, SourceRef) else None
     account = await _account(cluster, choice, bucket) if choice.service_account else (Credentials(), ())
     named = await _named(cluster, choice, bucket)
-    return _joined(named[0] or account[0], account[0]), (*named[1], *(account[1] if named[0] is None else ()))
+    beside = [one for one in account[1] if named[0] is None or one.code == "service-account-missing"]
+    return _joined(named[0] or account[0], account[0]), (*named[1], *beside)
 
 
 def check(choice: CredentialChoice, scheme: str, source: Reference) -> None:

@@ -18,9 +18,11 @@ from lading.manifests import jobs
 from lading.placement import admission, claim_checks, holding, looking, mounts, problems
 from lading.placement import credentials as credentialing
 from lading.placement import identity as identities
+from lading.placement import update as updating
 from lading.placement.holding import Holding
 from lading.placement.mounts import Mount
 from lading.placement.problems import Problem
+from lading.placement.update import UpdatePlan
 from lading.spec import ref as refs
 from lading.spec import units
 from lading.spec.command import ListSourceCommand, PullCommand
@@ -54,6 +56,7 @@ class Preflight:
         placement: As asked, completed by what was found: fsGroup, and the node that a held claim asks for.
         listed: What the source has, seen from where the Job will run; None where it was not looked at.
         holding: Who holds the claim, and whether the pull has to wait for them.
+        update: What is done around the pull.
         notes: What could not be found out, and what is worth knowing.
     """
 
@@ -61,6 +64,7 @@ class Preflight:
     placement: Placement
     credentials: Credentials
     holding: Holding
+    update: UpdatePlan
     listed: SourceListed | None = None
     notes: tuple[str, ...] = ()
 
@@ -106,28 +110,39 @@ async def preflight(
     missing = await cluster.missing(RIGHTS)
     if missing:
         problem = problems.of("right", access.denied(missing, what="a pull into a claim"))
-        return Preflight(problems=(problem,), placement=placement, credentials=Credentials(), holding=Holding())
+        return Preflight(
+            problems=(problem,),
+            placement=placement,
+            credentials=Credentials(),
+            holding=Holding(),
+            update=UpdatePlan(claim=claim),
+        )
     found, (given, lacking), (held, notes) = await asyncio.gather(
         claim_checks.check(cluster, claim),
         credentialing.gathered(cluster, refs.parse(command.source), credentials),
         _mounting(cluster, claim),
     )
-    hold = Holding()
+    hold, update = Holding(), UpdatePlan(claim=claim)
+    kept: tuple[Problem, ...] = ()
     if found.claim is not None:
-        hold = holding.holding(found.claim, held, node=placement.node, during_update=during_update)
+        freeing = "scale" if replace_old else during_update
+        hold = holding.holding(found.claim, held, node=placement.node, during_update=freeing)
+        update, kept = await updating.planned(cluster, found.claim, during_update, replace_old=replace_old)
     placed, why = await _placed(cluster, placement, hold)
     answers = await admission.check(cluster, _job(command, placed, given, claim, cluster.namespace), placed, given)
-    known = _once((*found.problems, *lacking, *((hold.problem,) if hold.problem else ()), *answers))
+    known = _once((*found.problems, *lacking, *((hold.problem,) if hold.problem else ()), *kept, *answers))
     begun = Preflight(
         problems=known,
         placement=placed,
         credentials=given,
         holding=hold,
+        update=update,
         notes=(*given.notes, *notes, *why),
     )
     if not look or any(one.code in _BLOCKING for one in known):
         return begun
-    return await _looked(cluster, begun, command, found.claim, replace_old=replace_old, wait_s=wait_s)
+    mounted = claim if found.claim is not None and not found.problems and hold.free else None
+    return await _looked(cluster, begun, command, mounted, replace_old=replace_old, wait_s=wait_s)
 
 
 async def _mounting(cluster: Cluster, claim: str) -> tuple[tuple[Mount, ...], tuple[str, ...]]:
@@ -155,14 +170,13 @@ def _job(command: PullCommand, placement: Placement, credentials: Credentials, c
 
 
 async def _looked(
-    cluster: Cluster, begun: Preflight, command: PullCommand, claim: Object | None, *, replace_old: bool, wait_s: float
+    cluster: Cluster, begun: Preflight, command: PullCommand, mounted: str | None, *, replace_old: bool, wait_s: float
 ) -> Preflight:
-    """*begun*, with what the source has and whether it fits."""
-    mounted = claim is not None and begun.holding.free and not _unusable(begun.problems)
+    """*begun*, with what the source has and whether it fits on the claim, where that can be *mounted*."""
     pod = looking.pod(
         _listing(command),
         namespace=cluster.namespace,
-        claim=claim["metadata"]["name"] if claim is not None and mounted else None,
+        claim=mounted,
         placement=begun.placement,
         credentials=begun.credentials,
         deadline_s=int(wait_s) + 60,
@@ -173,8 +187,8 @@ async def _looked(
         seen = problems.of("admission", error)
     if isinstance(seen, Problem):
         return replace(begun, problems=_once((*begun.problems, _explained(seen, begun.credentials))))
-    room = _room(seen, replace_old=replace_old)
-    return replace(begun, listed=seen, problems=(*begun.problems, *room))
+    found = (*_room(seen, replace_old=replace_old), *(_pinned(begun.holding, seen) if replace_old else ()))
+    return replace(begun, listed=seen, problems=(*begun.problems, *found))
 
 
 def _listing(command: PullCommand) -> ListSourceCommand:
@@ -189,16 +203,16 @@ def _listing(command: PullCommand) -> ListSourceCommand:
     )
 
 
-def _unusable(known: Sequence[Problem]) -> bool:
-    return any(one.code.startswith("claim-") for one in known)
-
-
 def _explained(problem: Problem, credentials: Credentials) -> Problem:
     """A source's own remedy is for who sits beside it; the pod's credentials come from a Secret."""
     if problem.code != "SourceDenied":
         return problem
     used = next((note for note in credentials.notes if note.startswith("credentials:")), None)
-    hint = f"{used} are not accepted, or may not list it" if used else _NO_CREDENTIALS
+    hint = (
+        f"{used.removeprefix('credentials: ')}: are they those of this store, and may they list it?"
+        if used
+        else _NO_CREDENTIALS
+    )
     return replace(problem, hint=hint)
 
 
@@ -222,6 +236,21 @@ def _room(listed: SourceListed, *, replace_old: bool) -> tuple[Problem, ...]:
     else:
         hint = "resize the claim, or `lading prune` it"
     return (Problem(code="no-space", message=has, hint=hint),)
+
+
+def _pinned(hold: Holding, listed: SourceListed) -> tuple[Problem, ...]:
+    """Servers that name an old version in their mount: removed, kubelet would give them an empty folder in its place."""
+    old = {f"{listed.model}/{version}": version for version in listed.published if version != listed.version}
+    return tuple(
+        Problem(
+            code="version-pinned",
+            message=f"{holding.who(mount)} serves {path} by the version's name, and --replace-old removes it",
+            hint=f"let it serve {listed.model}/current, which follows",
+        )
+        for mount in hold.mounts
+        for path in mount.sub_paths
+        if path in old
+    )
 
 
 def _once(known: Sequence[Problem]) -> tuple[Problem, ...]:

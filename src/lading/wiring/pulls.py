@@ -5,7 +5,7 @@ import getpass
 import os
 import socket
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, replace
 from functools import partial
 
@@ -14,14 +14,15 @@ from pydantic import ValidationError
 from lading.answers.jobs import JobReport
 from lading.cluster.client import Cluster
 from lading.cluster.kinds import CLAIM, JOB, Object
-from lading.errors import InvalidInput, LadingError
-from lading.events import Emit, Event, Notice, PullPlanned, Unchanged
+from lading.errors import InvalidInput, LadingError, StillRunning
+from lading.events import Emit, Event, Notice, OldRemoved, PullPlanned, Unchanged
 from lading.flows.pull import VERSION_DIGITS
 from lading.manifests import jobs as manifests
 from lading.manifests import ours
 from lading.placement import follow, helper, jobs, likeness, update
 from lading.placement.jobs import Run
 from lading.placement.preflight import Preflight, preflight
+from lading.placement.update import Freed, UpdatePlan
 from lading.spec.command import PullCommand
 from lading.spec.job import JobChoice
 from lading.spec.placement import Choice, Placement
@@ -165,15 +166,41 @@ async def start(cluster: Cluster, planned: Planned, *, emit: Emit) -> Run:
     return run
 
 
-async def followed(
-    cluster: Cluster, planned: Planned, run: Run, *, emit: Emit, choice: Choice, job: JobChoice
-) -> Event:
-    """The result of *run*; a server that holds the claim makes room meanwhile, where that was asked for."""
+async def room(cluster: Cluster, planned: Planned, job: JobChoice) -> UpdatePlan:
+    """What is done around the pull to those that hold the claim; for one that runs already, too.
+
+    Raises:
+        PreflightFailed: Something that holds it cannot be stopped.
+    """
+    if planned.found is not None:
+        return planned.found.update
     claim = await cluster.get(CLAIM, planned.claim)
-    async with update.freed(cluster, await update.plan(cluster, claim, job.during_update), emit=emit):
+    return await update.plan(cluster, claim, job.during_update, replace_old=job.replace_old)
+
+
+def freed(cluster: Cluster, todo: UpdatePlan, *, emit: Emit) -> AbstractAsyncContextManager[Freed]:
+    """The claim is free inside; what held it is brought back on leaving; see `lading.placement.update.freed`."""
+    return update.freed(cluster, todo, by=who(), emit=emit)
+
+
+async def followed(cluster: Cluster, run: Run, freed: Freed, *, emit: Emit, choice: Choice) -> Event:
+    """The result of *run*. Where it failed before it removed an old version, *freed* is told so."""
+    removed = False
+
+    def told(event: Event) -> None:
+        nonlocal removed
+        removed = removed or isinstance(event, OldRemoved)
+        emit(event)
+
+    try:
         return await follow.follow(
-            cluster, run, emit=emit, report=partial(report, cluster, run, choice), remove_unstartable=not run.found
+            cluster, run, emit=told, report=partial(report, cluster, run, choice), remove_unstartable=not run.found
         )
+    except StillRunning:
+        raise
+    except LadingError:
+        freed.intact = freed.intact or not (removed or run.found)
+        raise
 
 
 async def report(cluster: Cluster, run: Run, choice: Choice) -> JobReport | None:
