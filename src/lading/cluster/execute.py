@@ -17,6 +17,10 @@ STDIN, STDOUT, STDERR, STATUS = range(4)
 TAIL_BYTES = 8 << 10
 
 
+class NotStarted(ClusterError):
+    """The container is there, and the program cannot be run in it: another attempt would fail as well."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Completed:
     """How a program ended and what it wrote."""
@@ -128,7 +132,7 @@ class Execution:
 
         Raises:
             ChannelClosed: The stream broke before that.
-            ClusterError: The program could not be started.
+            NotStarted: The program could not be started.
         """
         while (message := await self.next()) is not None:
             if message[0] == STDOUT:
@@ -166,7 +170,10 @@ class Execution:
             return code
         if self._spoke:
             raise ChannelClosed(f"the stream into pod {self.pod} broke: {message}")
-        raise ClusterError(f"the program could not be started in pod {self.pod}: {message}")
+        raise NotStarted(
+            f"the program could not be started in pod {self.pod}: {_plain(message)}",
+            hint="is it in the image? --image names another one",
+        )
 
 
 def exit_status(data: bytes) -> tuple[int | None, str]:
@@ -182,6 +189,11 @@ def exit_status(data: bytes) -> tuple[int | None, str]:
         return int(causes["ExitCode"]), message
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return None, data[:200].decode(errors="replace")
+
+
+def _plain(message: str) -> str:
+    """The end of *message*: kubelet, runtime and runc each put their own words before those of the one below."""
+    return message.rpartition("unable to start container process: ")[2].removesuffix(": unknown")
 
 
 async def _collected(execution: Execution) -> tuple[bytes, bytes]:

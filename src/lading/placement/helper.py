@@ -105,6 +105,19 @@ class Helper:
         )
         await self._running()
 
+    async def revive(self) -> bool:
+        """Start another pod when this one is gone or over (evicted, deleted); whether that was so."""
+        pod = await self._cluster.find(kinds.POD, self.name)
+        if pod is not None and not over(pod) and "deletionTimestamp" not in pod["metadata"]:
+            return False
+        self._emit(Notice(message=f"pod {self.name} is gone; another one is started"))
+        await self.start()
+        return True
+
+    def revived(self) -> bool:
+        """As `revive`, blocking, from another thread."""
+        return asyncio.run_coroutine_threadsafe(self.revive(), self._loop).result()
+
     async def remove(self) -> None:
         """Remove the pod; idempotent, silent where it is gone."""
         if self.name:

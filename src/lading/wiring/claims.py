@@ -7,15 +7,17 @@ import asyncio
 import json
 import os
 import time
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
+from typing import TypeVar
 
 from lading.cluster import access
+from lading.cluster.execute import NotStarted
 from lading.cluster.loop import CLUSTER
-from lading.errors import ChannelClosed, ClusterUnreachable, InvalidReference
-from lading.events import Emit, Event, ignore
+from lading.errors import ChannelClosed, ClusterDenied, ClusterError, ClusterUnreachable, InvalidReference
+from lading.events import Emit, Event, Notice, ignore
 from lading.manifests import ours
 from lading.placement.helper import Helper, helper, rights
 from lading.ports import Channel
@@ -33,6 +35,10 @@ MOUNTED_VARIABLE = "LADING_VOLUME"
 #: An API server that restarts is back within this time.
 _RECONNECT_S = 90.0
 _PAUSE_S = 1.0
+#: So many attempts that break soon are made before it is said.
+_ATTEMPTS = 5
+_LIVELY_S = 30.0
+T = TypeVar("T")
 
 
 @contextmanager
@@ -75,6 +81,28 @@ async def reached(ref: str | Reference, choice: Choice, *, write: bool, emit: Em
     finally:
         volume.close()
         await CLUSTER.awaited(block.__aexit__(None, None, None))
+
+
+async def persistent(work: Callable[[], Awaitable[T]], *, emit: Emit = ignore) -> T:
+    """What *work* gives; begun again where the stream into the pod breaks, from what it finished on the volume.
+
+    Without end while each attempt lives for a while, a few times otherwise.
+
+    Raises:
+        ChannelClosed: It broke again and again.
+        LadingError: As *work* raises it.
+    """
+    loop = asyncio.get_running_loop()
+    left = _ATTEMPTS
+    while True:
+        began = loop.time()
+        try:
+            return await work()
+        except ChannelClosed as error:
+            left = _ATTEMPTS if loop.time() - began > _LIVELY_S else left - 1
+            if not left:
+                raise
+            emit(Notice(message=f"{error.message}; going on with what is finished"))
 
 
 def here(ref: str | Reference, choice: Choice) -> Found | None:
@@ -147,7 +175,7 @@ async def _open(ref: ClaimRef, choice: Choice, *, write: bool, emit: Emit) -> As
 
 
 def _connector(pod: Helper, *, write: bool) -> Callable[[], Channel]:
-    """New channels to the volume's agent in *pod*; an API server that restarts is waited for."""
+    """New channels to the volume's agent in *pod*; an API server that restarts is waited for, a pod that is gone replaced."""
     argv = ["lading", "agent", ours.MOUNT, *([] if write else ["--read-only"])]
 
     def connect() -> Channel:
@@ -155,10 +183,15 @@ def _connector(pod: Helper, *, write: bool) -> Callable[[], Channel]:
         while True:
             try:
                 return pod.channel(argv)
-            except (ClusterUnreachable, ChannelClosed):
+            except (NotStarted, ClusterDenied):
+                raise
+            except ClusterError:
                 if time.monotonic() > deadline:
                     raise
-                time.sleep(_PAUSE_S)
+            with suppress(ClusterUnreachable):
+                if pod.revived():
+                    continue
+            time.sleep(_PAUSE_S)
 
     return connect
 
