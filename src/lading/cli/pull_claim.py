@@ -13,10 +13,11 @@ from lading.cli.pull import PullView, tell_done, tell_order
 from lading.cli.watching import Watching
 from lading.cli.where import Where
 from lading.errors import InvalidInput
-from lading.events import PullPlanned, Unchanged
+from lading.events import Published, PullPlanned, Unchanged
 from lading.flows import pull as flow
 from lading.spec import units
 from lading.spec.ref import ClaimRef, LocalRef, Reference
+from lading.volume.find import Found
 from lading.wiring import claims, pulls, volumes
 
 FILES_BYTES = 128 << 10  # the names travel in the Job's document, twice
@@ -152,23 +153,29 @@ async def _upload(asked: Asked, where: Where, output: Output, view: PullView) ->
     watching = Watching(output, view, where.choice())
     place = f"pvc://{asked.dest.claim}"
 
+    async def decided(found: Found) -> flow.Order:
+        return await flow.decide(
+            adapter,
+            found.volume,
+            asked.source,
+            model=asked.model or found.model,
+            version=asked.version or found.version,
+            expect=asked.expect,
+            exclude=asked.exclude,
+        )
+
     async def work() -> None:
         async with claims.reached(asked.dest, where.choice(), write=not asked.dry_run, emit=watching) as found:
-            order = await flow.decide(
-                adapter,
-                found.volume,
-                asked.source,
-                model=asked.model or found.model,
-                version=asked.version or found.version,
-                expect=asked.expect,
-                exclude=asked.exclude,
-            )
             if asked.dry_run:
-                tell_order(output, order, place)
+                tell_order(output, await decided(found), place)
                 return
             user = await asyncio.to_thread(pulls.who)
-            done = await flow.fulfil(order, adapter, found.volume, use=asked.use, user=user, emit=watching)
-            tell_done(output, done, place, then="verify")
+
+            async def bring() -> Published | Unchanged:
+                order = await decided(found)
+                return await flow.fulfil(order, adapter, found.volume, use=asked.use, user=user, emit=watching)
+
+            tell_done(output, await claims.persistent(bring, emit=watching), place, then="verify")
 
     try:
         await stoppable(work(), kept="finished files are kept")
