@@ -5,6 +5,7 @@ that the namespace is given), writes nothing but the claim and an emptyDir, and 
 credentials are made from one.
 """
 
+import dataclasses
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -89,7 +90,10 @@ def template(work: Work, placement: Placement) -> dict[str, Any]:
     ``LADING_RUN`` is the Job's uid, so that the pod of a next attempt knows its predecessor's lock as its own.
     """
     run = _field(f"metadata.labels['{CONTROLLER_UID}']")
-    made = {"metadata": metadata(work, placement), "spec": _spec(work, placement, JOB_RESOURCES, run=run)}
+    head = metadata(
+        dataclasses.replace(work, command=None), placement
+    )  # the Job's own annotation, and the variable, will do
+    made = {"metadata": head, "spec": _spec(work, placement, JOB_RESOURCES, run=run)}
     variable = {"name": ours.JOB_VARIABLE, "valueFrom": _field(f"metadata.labels['{JOB_NAME}']")}
     made["spec"]["containers"][0]["env"].append(variable)
     return made
