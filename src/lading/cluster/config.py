@@ -125,7 +125,7 @@ def _server(cluster: Entry) -> str:
     try:
         urlsplit(server).port  # noqa: B018 - raises
     except ValueError as error:
-        raise cluster.wrong(f"server {server} is no address: {error}") from error
+        raise cluster.wrong(f"server {server} has no port that can be") from error
     return server
 
 
@@ -165,9 +165,10 @@ def _proxy(cluster: Entry, server: str, environment: Mapping[str, str]) -> str |
 
 def _identity(user: Entry, cluster: Entry, trusted: ssl.SSLContext | None) -> Identity:
     """Who *user* is; a token in a file is preferred to one beside it, as kubectl does."""
-    for key in user.body:
-        if key in {"auth-provider", "as", "as-uid", "as-groups", "as-user-extra"} and user.body[key]:
-            raise user.wrong(f"{key} is not supported", hint="an exec plugin, a token or a certificate is")
+    if user.body.get("auth-provider"):
+        raise user.wrong("auth-provider is not supported", hint="an exec plugin is, such as kubelogin")
+    if any(user.body.get(key) for key in ("as", "as-uid", "as-groups", "as-user-extra")):
+        raise user.wrong("impersonation (`as`) is not supported", hint="use a kubeconfig of that user")
     _show_certificate(user, trusted)
     file, token, name = user.path("tokenFile"), user.text("token"), user.text("username")
     if file is not None:
@@ -199,7 +200,7 @@ def _login(user: Entry, cluster: Entry, trusted: ssl.SSLContext | None) -> Login
     body = user.body["exec"]
     if not isinstance(body, dict):
         raise user.wrong("exec must be a mapping")
-    inner = Entry(user.group, user.name, body, user.file)
+    inner = Entry(user.group, f"{user.name}: exec", body, user.file)
     version = inner.needed("apiVersion")
     if version not in _EXEC_VERSIONS:
         raise user.wrong(f"exec.apiVersion {version} is not supported", hint=f"write {_EXEC_VERSIONS[0]}")

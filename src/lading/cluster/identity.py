@@ -144,7 +144,8 @@ class Login:
             )
         except FileNotFoundError:
             raise ClusterUnreachable(
-                f"the kubeconfig logs in with the program {self.argv[0]}, which is not here", hint=self.install_hint
+                f"the kubeconfig logs in with the program {self.argv[0]}, which is not here",
+                hint=self.install_hint or "install it, or give another --context",
             ) from None
         except OSError as error:
             raise self._failed(f"cannot be run: {error.strerror}") from error
@@ -178,7 +179,8 @@ class Login:
         return status
 
     def _failed(self, what: str) -> ClusterUnreachable:
-        return ClusterUnreachable(f"the kubeconfig's login program {self.argv[0]} {what}", hint=self.install_hint)
+        hint = "log in to the cluster again; `kubectl version` shows whether that helped"
+        return ClusterUnreachable(f"the kubeconfig's login program {self.argv[0]} {what}", hint=hint)
 
 
 def bearer(token: str) -> Mapping[str, str]:

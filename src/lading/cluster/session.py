@@ -1,6 +1,7 @@
 """Requests to the API server over one pool of connections: identity, retries, and errors that say what was asked."""
 
 import json
+import os
 import ssl
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import asynccontextmanager
@@ -189,7 +190,8 @@ class Session:
                 said = f"the proxy before it refuses: HTTP {error.status} {error.message}"
                 return ClusterUnreachable(f"{self._who()} cannot be reached: {said}")
             case aiohttp.ClientConnectorError():
-                reason = error.os_error.strerror or str(error.os_error)
+                number = error.os_error.errno
+                reason = os.strerror(number) if number is not None and number > 0 else str(error.os_error)
                 proxy = "the proxy before it: " if isinstance(error, aiohttp.ClientProxyConnectionError) else ""
                 return NoAnswer(f"{self._who()} cannot be reached: {proxy}{reason}", sent=False, hint=_REACH)
             case aiohttp.ConnectionTimeoutError():
