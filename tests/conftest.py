@@ -8,7 +8,14 @@ import sys
 import pytest
 from hypothesis import HealthCheck, settings
 from tests.testbed import cluster as clusters
-from tests.testbed.fixtures import cluster, control_plane, minio, minio_environment, namespace  # noqa: F401 - fixtures
+from tests.testbed.fixtures import (  # noqa: F401 - fixtures
+    cluster,
+    control_plane,
+    kserve,
+    minio,
+    minio_environment,
+    namespace,
+)
 
 from lading.testing import tiny_llama
 

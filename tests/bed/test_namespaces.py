@@ -45,6 +45,18 @@ def test_an_unbound_claim_stays_pending(namespace):
     assert namespace.get("persistentvolumeclaims", "later")["status"]["phase"] == "Pending"
 
 
+def test_claims_of_a_class_get_volumes_meanwhile(namespace):
+    """What a user's claim meets: a class with a provisioner."""
+    claim = {
+        "accessModes": ["ReadWriteOnce"],
+        "resources": {"requests": {"storage": "1Gi"}},
+        "storageClassName": "standard",
+    }
+    with namespace.provisioning("standard"):
+        namespace.apply({"apiVersion": "v1", "kind": "PersistentVolumeClaim", "metadata": {"name": "c"}, "spec": claim})
+        wait("it is bound", lambda: namespace.get("persistentvolumeclaims", "c")["status"].get("phase") == "Bound")
+
+
 def test_minio_is_reached_from_here_and_from_pods(namespace, cluster):
     server = namespace.minio()
     with urllib.request.urlopen(f"{server.endpoint}/minio/health/ready", timeout=5) as answer:

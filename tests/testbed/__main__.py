@@ -1,7 +1,7 @@
 """The real parts that tests talk to.
 
 ``python -m tests.testbed``            prepare all of them (build, install, download: minutes, the first time)
-``python -m tests.testbed PART …``     prepare minio, browser, cluster
+``python -m tests.testbed PART …``     prepare minio, browser, cluster, kserve
 ``python -m tests.testbed image``      build Lading's image from this checkout and load it into the cluster that runs
 ``python -m tests.testbed up``         have a cluster that stays
 ``python -m tests.testbed status``     what of it runs
@@ -10,9 +10,9 @@
 
 import sys
 
-from tests.testbed import browser, cluster, docker, image, minio
+from tests.testbed import browser, cluster, docker, image, kserve, minio
 
-PARTS = {"minio": minio.prepare, "browser": browser.prepare, "cluster": cluster.prepare}
+PARTS = {"minio": minio.prepare, "browser": browser.prepare, "cluster": cluster.prepare, "kserve": kserve.prepare}
 
 
 def down() -> list[str]:

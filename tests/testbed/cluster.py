@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
-from tests.testbed import base, crds, docker, image, kube, network, node, pki, plane, processes
+from tests.testbed import base, crds, docker, image, kserve, kube, network, node, pki, plane, processes
 from tests.testbed.api import Api
 from tests.testbed.places import CLUSTER, PIDS
 
@@ -64,6 +64,12 @@ def shared() -> Cluster:
     _ensure()
     with_node = missing() is None
     return Cluster(kubeconfig=KUBECONFIG, api=Api(KUBECONFIG), node=node.NAME if with_node else None)
+
+
+def with_kserve(cluster: Cluster) -> None:
+    """Have KServe's controller beside *cluster*, until that ends."""
+    with _alone():
+        kserve.ensure(cluster.api, cluster.kubeconfig)
 
 
 def up() -> list[str]:
@@ -165,6 +171,7 @@ def _node_with_images() -> None:
 
 
 def _down() -> None:
+    kserve.down()
     if os.geteuid() == 0 and CLUSTER.exists():
         node.down()
     plane.down()

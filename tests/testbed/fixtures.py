@@ -2,6 +2,7 @@
 
 import pytest
 from tests.testbed import cluster as clusters
+from tests.testbed import kserve as kserves
 from tests.testbed import minio as testbed
 from tests.testbed import namespaces, require
 
@@ -36,6 +37,15 @@ def control_plane():
     missing = clusters.missing(with_node=False)
     require("control plane", missing is None, missing or "")
     return clusters.shared()
+
+
+@pytest.fixture(scope="session")
+def kserve(cluster):
+    """KServe's own controller and webhooks beside the cluster; they stay as long as it does."""
+    missing = kserves.missing()
+    require("kserve", missing is None, missing or "")
+    clusters.with_kserve(cluster)
+    return cluster
 
 
 @pytest.fixture

@@ -26,11 +26,13 @@ def prepare() -> list[str]:
     build(
         _SOURCE, PROGRAM, flags=f"-X {_VERSION}.gitVersion=v1.34.4 -X {_VERSION}.gitMajor=1 -X {_VERSION}.gitMinor=34"
     )
-    return [f"kubernetes: {PROGRAM}"]
+    return [f"kubernetes: {missing() or PROGRAM}"]
 
 
 def build(source: Path, program: Path, *, flags: str = "") -> None:
-    """Build the Go module in *source*, unless *program* was built from just that."""
+    """Build the Go module in *source*, unless *program* was built from just that, or there is no Go."""
+    if shutil.which("go") is None:
+        return
     content = b"".join((source / name).read_bytes() for name in ("go.mod", "go.sum", "main.go"))
     stamp = program.with_name(f".{program.name}.digest")
     wanted = hashlib.sha256(content + flags.encode()).hexdigest()

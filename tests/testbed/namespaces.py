@@ -5,7 +5,9 @@ import json
 import secrets
 import shutil
 import subprocess
-from collections.abc import Mapping, Sequence
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -15,7 +17,12 @@ from tests.testbed import kube, minio, node
 from tests.testbed.api import Api, wait
 from tests.testbed.places import CLUSTER, ROOT
 
-_WORKLOADS = ("/apis/batch/v1", "jobs"), ("/apis/apps/v1", "deployments"), ("/apis/apps/v1", "statefulsets")
+_WORKLOADS = (
+    ("/apis/serving.kserve.io/v1beta1", "inferenceservices"),
+    ("/apis/batch/v1", "jobs"),
+    ("/apis/apps/v1", "deployments"),
+    ("/apis/apps/v1", "statefulsets"),
+)
 _VOLUMES = CLUSTER / "volumes"
 
 
@@ -122,6 +129,34 @@ class Namespace:
             lambda: self.get("persistentvolumeclaims", name)["status"].get("phase") == "Bound",
         )
         return Claim(name=name, path=path, volume=volume)
+
+    @contextlib.contextmanager
+    def provisioning(self, storage_class: str = "standard") -> Iterator[None]:
+        """Meanwhile, claims of *storage_class* get a volume as from a provisioner; their folders belong to nobody else."""
+        self.apply(
+            {
+                "apiVersion": "storage.k8s.io/v1",
+                "kind": "StorageClass",
+                "metadata": {"name": storage_class},
+                "provisioner": "testbed.lading.dev/folders",
+                "allowVolumeExpansion": True,
+            }
+        )
+        ended = threading.Event()
+        with ThreadPoolExecutor(max_workers=1) as beside:
+            work = beside.submit(self._provision, storage_class, ended)
+            try:
+                yield
+            finally:
+                ended.set()
+                work.result()
+
+    def _provision(self, storage_class: str, ended: threading.Event) -> None:
+        while not ended.wait(0.2):
+            for claim in self.get("persistentvolumeclaims"):
+                unbound = claim["status"].get("phase") == "Pending" and not claim["spec"].get("volumeName")
+                if unbound and claim["spec"].get("storageClassName") == storage_class:
+                    self.bind(claim["metadata"]["name"], retain=False)
 
     def minio(self) -> minio.Minio:
         """A MinIO of this namespace: ``endpoint`` reaches it from here, ``in_cluster`` from pods."""
