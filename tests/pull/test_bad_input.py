@@ -1,5 +1,6 @@
 """What cannot be pulled: a clear sentence, a hint, an exit code, and nothing that was not there before."""
 
+import json
 import os
 import shutil
 import subprocess
@@ -240,7 +241,10 @@ def test_two_pulls_of_one_model(lading, start, server, tmp_path):
     events_until(first, "pull_progress", 1)
     completed = lading("pull", *map(str, arguments))
     assert completed.returncode == 1
-    check_said("busy", completed, {str(tmp_path): "TMP", str(first.pid): "PID", os.uname().nodename: "HOST"})
+    [owner] = (tmp_path / "volume/.lading/locks").glob("*/owner.json")
+    since = json.loads(owner.read_text())["since"]
+    hidden = {str(tmp_path): "TMP", str(first.pid): "PID", os.uname().nodename: "HOST", since: "TIME"}
+    check_said("busy", completed, hidden)
     server.slow = 0
     events_until(first, "published", 1)
     assert first.wait() == 0

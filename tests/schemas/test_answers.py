@@ -32,7 +32,15 @@ deadlines: {start: 60s, measure: 60s, teardown: 30s}
 
 #: Commands, one after the other in one folder, each with the document it answers with (None: its last event is the answer).
 CASES: dict[str, list[tuple[str, str | None]]] = {
-    "ls": [("ls volume", "listed-version"), ("ls volume/tiny", "listed-version")],
+    "ls": [
+        ("ls volume", "listed-version"),
+        ("ls volume/tiny", "listed-version"),
+        ("ls volume/tiny --files", "listed-file"),
+        ("ls more", "unmanaged-folder"),
+    ],
+    "du": [("du volume", "volume-usage")],
+    "diff": [("diff volume/tiny@v1 volume/tiny@v2", "file-difference")],
+    "adopt": [("adopt more", "listed-version"), ("adopt more", "listed-version")],
     "show": [("show volume/tiny", "shown-version")],
     "use": [("use volume/tiny@v1", "current-version")],
     "verify": [("verify volume", None)],
@@ -44,6 +52,7 @@ CASES: dict[str, list[tuple[str, str | None]]] = {
         ("bench URL --levels 1 --requests 4 --scenario D(8,4)", "bench-result"),
     ],
     "ask": [("ask URL Hello --max-tokens 4", "reply")],
+    "images": [("images", "image-listed"), ("images pull", "image-listed")],
     "engines": [
         ("engines", "engine"),
         ("engines vllm", "engine-parameter"),
@@ -76,8 +85,8 @@ SERVED: dict[str, list[tuple[str, str | None]]] = {
     ],
 }
 
-#: Words for people, whatever the format; the demo runs the commands above.
-NO_DOCUMENT = {"completion", "demo"}
+#: Words for people or for another Lading, or bytes, whatever the format; the demo runs the commands above.
+NO_DOCUMENT = {"completion", "demo", "agent", "cat"}
 
 
 @dataclass

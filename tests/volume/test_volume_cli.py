@@ -120,7 +120,7 @@ BAD = {
     "ls-missing": ["ls", "nowhere"],
     "ls-no-volume": ["ls", "."],
     "ls-s3": ["ls", "s3://bucket/models"],
-    "ls-claim": ["ls", "pvc://claim/tiny"],
+    "ls-claim": ["ls", "pvc://claim/tiny", "--kubeconfig", "nowhere.yaml"],
     "ls-unknown-model": ["ls", "vol/tyni"],
     "show-volume": ["show", "vol"],
     "show-unknown-version": ["show", "vol/tiny@v9"],

@@ -11,10 +11,11 @@ import pytest
 from lading.errors import LadingError
 from lading.testing.crashes import QuickFs
 from lading.testing.volume import LocalPlace, VolumeContract
+from lading.volume import adopting, fs, unmanaged
 from lading.volume import journal as journals
 from lading.volume.local import LocalVolume
 from lading.volume.staging import LocalStagedFile, LocalStaging
-from lading.weights import layout
+from lading.weights import layout, names
 
 
 class Keeps(LocalVolume):
@@ -228,6 +229,116 @@ class FollowsLinks(LocalVolume):
         return tuple(path for path in super().extra_files(manifest) if "link" not in path)
 
 
+class SaysNoCurrents(LocalVolume):
+    def currents(self, models):
+        return {model: self.current(model) for model in models if self.current(model)}
+
+
+class NamesItsDirectory(LocalVolume):
+    def place(self, manifest):
+        return f"{self.shown}/{manifest.model}"
+
+
+class FollowsPlainLinks(LocalVolume):
+    def open_plain(self, path):
+        names.check(path)
+        return (self.root / path).open("rb")
+
+
+class ReadsOurs(LocalVolume):
+    def open_plain(self, path):
+        return (self.root / path).open("rb") if path.startswith(".lading") else super().open_plain(path)
+
+
+class HashesAnySize(LocalVolume):
+    def hash_plain(self, path, size_bytes, progress):
+        return super().hash_plain(path, (self.root / path).stat().st_size, progress)
+
+
+class TellsNoProgress(LocalVolume):
+    def hash_plain(self, path, size_bytes, progress):
+        return super().hash_plain(path, size_bytes, lambda count: None)
+
+
+class CountsPublished(LocalVolume):
+    """Lists published versions as folders without a manifest."""
+
+    def unmanaged(self):
+        return unmanaged.every(self.root, set())
+
+
+class SeesNoProblem(LocalVolume):
+    def unmanaged(self):
+        return tuple(folder.model_copy(update={"problem": None}) for folder in super().unmanaged())
+
+
+class LooksIntoOtherVolumes(LocalVolume):
+    def unmanaged(self):
+        return (*super().unmanaged(), unmanaged.at(self.root, "another"))
+
+
+class RenamesAdopted(LocalVolume):
+    def adopt(self, adoption, *, progress):
+        manifest = super().adopt(adoption, progress=progress)
+        (self.root / adoption.path).rename(self.root / "moved")
+        return manifest
+
+
+class DeletesAdopted(LocalVolume):
+    def remove(self, model, version):
+        path = self.directory(self.manifest(model, version))
+        super().remove(model, version)
+        fs.remove_tree(self._fs, path)
+
+
+class PrunesAdopted(LocalVolume):
+    def prunable(self, model, keep):
+        return tuple(manifest for manifest in self.manifests() if manifest.is_adopted)
+
+
+class CountsItselfExtra(LocalVolume):
+    """Takes what is ours for part of an adopted root."""
+
+    def extra_files(self, manifest):
+        directory = self.directory(manifest)
+        return tuple(str(path.relative_to(directory)) for path in fs.tree_files(directory))
+
+
+class PublishesInside(LocalVolume):
+    """Publishes inside what was adopted."""
+
+    def _check_beside_adopted(self, model):
+        pass
+
+
+class AdoptsAnything(LocalVolume):
+    def adopt(self, adoption, *, progress):
+        found = unmanaged.at(self.root, adoption.path)
+        manifest = adopting.manifest(self.root, adoption, found, progress)
+        self._list(manifest)
+        return manifest
+
+
+class ForgetsWhatWasAdopted(LocalVolume):
+    """Takes other bytes for those that were adopted."""
+
+    def adopt(self, adoption, *, progress):
+        same = [one for one in self.manifests() if one.path == adoption.path]
+        return same[0] if same else super().adopt(adoption, progress=progress)
+
+
+class AdoptsWithoutALock(LocalVolume):
+    def _locked(self, path, what, *, wait_s=0.0):
+        adopts = inspect.stack()[1].function == "adopt"
+        return super()._locked(Path(layout.LOCKS) / "adopting" if adopts else path, what, wait_s=wait_s)
+
+
+class CountsTwice(LocalVolume):
+    def usage(self):
+        usage = super().usage()
+        return usage.model_copy(update={"other_bytes": usage.other_bytes + usage.staging_bytes})
+
+
 def with_files(staging, *, finish):
     """*staging* whose files give what *finish* makes of their entries."""
 
@@ -273,6 +384,17 @@ MUTANTS = {
     "test_sweep_removes_what_nobody_holds": [SweepsHeld, SweepsNothing],
     "test_open_file_reads_what_was_published": [OpensAnything],
     "test_extra_files_are_found": [SeesNoHiddenFiles, FollowsLinks],
+    "test_currents_are_those_of_each_model": [SaysNoCurrents],
+    "test_a_version_s_place_is_named_as_a_person_does": [NamesItsDirectory],
+    "test_any_plain_file_is_read_but_nothing_through_links": [FollowsPlainLinks, ReadsOurs],
+    "test_hashes_are_those_of_the_bytes_as_they_lie": [HashesAnySize, TellsNoProgress],
+    "test_folders_without_a_manifest_are_found": [CountsPublished, SeesNoProblem, LooksIntoOtherVolumes],
+    "test_adopting_lists_a_folder_where_it_lies": [RenamesAdopted, DeletesAdopted, PrunesAdopted],
+    "test_the_root_itself_can_be_adopted": [CountsItselfExtra, PublishesInside],
+    "test_what_cannot_be_adopted_is_refused": [AdoptsAnything],
+    "test_what_is_adopted_stays_what_it_was": [ForgetsWhatWasAdopted, PublishesInside],
+    "test_adopting_waits_for_no_writer": [AdoptsWithoutALock],
+    "test_usage_counts_each_byte_once": [CountsTwice],
 }
 
 

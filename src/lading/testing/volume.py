@@ -16,12 +16,22 @@ from typing import Protocol
 
 import pytest
 
-from lading.errors import HostileName, InvalidReference, ModelBusy, NotPublished, VolumeError, VolumeFull
+from lading.errors import (
+    Cancelled,
+    FormatRefused,
+    HostileName,
+    InvalidReference,
+    ModelBusy,
+    NotPublished,
+    VolumeError,
+    VolumeFull,
+)
 from lading.ports import Staging, Volume
 from lading.volume import find
 from lading.volume.fs import Fs
 from lading.volume.local import LocalVolume
 from lading.weights import plan
+from lading.weights.inventory import Adoption
 from lading.weights.listing import Entry
 from lading.weights.manifest import FileEntry, Manifest, PublishedBy, SourceEntry
 
@@ -396,6 +406,177 @@ class VolumeContract:
         (directory / ".hidden.pkl").write_text("x")
         (directory / "sub" / "link").symlink_to("/")
         assert set(volume.extra_files(found)) == {".hidden.pkl", "sub/link"}
+
+    def test_currents_are_those_of_each_model(self, volume: Volume) -> None:
+        """Of models without one, and unknown ones: None."""
+        publish(volume, "tiny", "v1")
+        publish(volume, "other", "v1", OTHER, use=False)
+        assert volume.currents(["tiny", "other", "unknown"]) == {"tiny": "v1", "other": None, "unknown": None}
+
+    def test_a_version_s_place_is_named_as_a_person_does(self, volume: Volume) -> None:
+        """The volume's name, then the manifest's path."""
+        publish(volume, "org/tiny", "v1", OTHER)
+        assert volume.place(volume.manifest("org/tiny")) == f"{volume.shown}/org/tiny/v1"
+        assert volume.cores >= 1
+
+    def test_any_plain_file_is_read_but_nothing_through_links(self, volume: Volume) -> None:
+        """Nor what is ours, nor what is outside."""
+        publish(volume, "tiny", "v1")
+        (volume.root / "Loose").mkdir()
+        (volume.root / "Loose" / "a b.txt").write_bytes(b"abc")
+        (volume.root / "Loose" / "link").symlink_to("a b.txt")
+        (volume.root / "away").symlink_to("/")
+        with volume.open_plain("Loose/a b.txt") as file:
+            assert file.read() == b"abc"
+        with volume.open_plain("tiny/v1/sub/dir/weights.bin") as file:
+            file.seek(250)
+            assert file.read(10) == CONTENT["sub/dir/weights.bin"][250:260]
+        for name in ("Loose/link", "away/etc/passwd", "tiny/current/config.json", "Loose", "missing"):
+            with pytest.raises(OSError):  # noqa: PT011  # the clause says no more
+                volume.open_plain(name)
+        for name in (".lading/volume.json", "../a", "/etc/passwd", "Loose/../../a"):
+            with pytest.raises(HostileName):
+                volume.open_plain(name)
+
+    def test_hashes_are_those_of_the_bytes_as_they_lie(self, volume: Volume) -> None:
+        """With progress; a file of another size is told and not read; what progress raises stops it."""
+        publish(volume, "tiny", "v1")
+        path, data = "tiny/v1/sub/dir/weights.bin", CONTENT["sub/dir/weights.bin"]
+        told: list[int] = []
+        assert volume.hash_plain(path, len(data), told.append) == (len(data), hashlib.sha256(data).hexdigest())
+        assert sum(told) == len(data)
+        assert volume.hash_plain(path, len(data) + 1, told.append) == (len(data), "")
+        assert sum(told) == len(data)
+        with pytest.raises(Cancelled):
+            volume.hash_plain(path, len(data), _interrupt)
+        with pytest.raises(FileNotFoundError):
+            volume.hash_plain("tiny/v1/missing", 1, told.append)
+
+    def test_folders_without_a_manifest_are_found(self, volume: Volume) -> None:
+        """With what is wrong with them; published, staged and other files are none."""
+        publish(volume, "tiny", "v1", {"model.joblib": b"x"})
+        with volume.stage("left", "v1", "t") as staging:
+            write(staging, "model.joblib", b"x")
+        loose(volume.root / "Sklearn 1", {"model.joblib": b"pickle", "notes/a.txt": b"a"})
+        loose(volume.root / "deep" / "Half-7B", {"config.json": b"{}", "model-00001-of-00002.safetensors": b""})
+        loose(volume.root / "photos", {"a.jpg": b"x"})
+        loose(volume.root / "another" / "volume", {".lading/volume.json": b"{}", "m/model.joblib": b"x"})
+        found = volume.unmanaged()
+        assert len(found) == 2, found
+        whole, half = found
+        assert (whole.path, whole.format, whole.problem) == ("Sklearn 1", "sklearn", None)
+        assert whole.files == {"model.joblib": 6, "notes/a.txt": 1}
+        assert (half.path, half.format) == ("deep/Half-7B", "huggingface")
+        assert "model-00002-of-00002" in (half.problem or "")
+
+    def test_adopting_lists_a_folder_where_it_lies(self, volume: Volume) -> None:
+        """Hashed and not moved; again is silent; the only version is current; removing it leaves the files."""
+        loose(volume.root / "Tiny 1B", CONTENT)
+        told: list[int] = []
+        listed_as = volume.adopt(adoption("Tiny 1B", "tiny"), progress=told.append)
+        assert sum(told) == sum(map(len, CONTENT.values()))
+        assert {file.path: file.sha256 for file in listed_as.files} == {
+            path: hashlib.sha256(data).hexdigest() for path, data in CONTENT.items()
+        }
+        assert (listed_as.path, listed_as.version) == ("Tiny 1B", listed_as.source.revision[:12])
+        assert volume.adopt(adoption("Tiny 1B", "tiny"), progress=told.append) == listed_as
+        assert volume.manifest("tiny") == listed_as
+        assert volume.unmanaged() == ()
+        assert volume.extra_files(listed_as) == ()
+        assert volume.prunable("tiny", 0) == ()
+        with volume.open_file(listed_as, "config.json") as file:
+            assert file.read() == CONTENT["config.json"]
+        volume.remove("tiny", listed_as.version)
+        assert listed(volume) == set()
+        assert files_of(volume.root / "Tiny 1B") == CONTENT
+
+    def test_the_root_itself_can_be_adopted(self, volume: Volume) -> None:
+        """Live storageUris point there; then nothing else can be published beside it."""
+        loose(volume.root, OTHER)
+        listed_as = volume.adopt(adoption(".", "tiny"), progress=_ignore)
+        assert ([file.path for file in listed_as.files], listed_as.path) == (["config.json"], ".")
+        assert volume.extra_files(listed_as) == ()
+        assert volume.place(listed_as) == volume.shown
+        with pytest.raises(InvalidReference), volume.stage("other", "v1", "t"):
+            pass
+
+    def test_what_cannot_be_adopted_is_refused(self, volume: Volume) -> None:
+        """No folder, in or around a version, links, half a model, a name that is taken; nothing is listed."""
+        publish(volume, "tiny", "v1")
+        loose(volume.root / "Half", {"config.json": b"{}"})
+        loose(volume.root / "Links", OTHER)
+        (volume.root / "Links" / "weights.bin").symlink_to("/etc/passwd")
+        for path, expect, error in (
+            ("missing", "any", InvalidReference),
+            ("tiny/v1/sub", "any", InvalidReference),
+            ("tiny", "any", InvalidReference),
+            ("../x", "any", HostileName),
+            (".lading", "any", HostileName),
+            ("Half", "auto", FormatRefused),
+            ("Links", "any", FormatRefused),
+        ):
+            with pytest.raises(error):
+                volume.adopt(adoption(path, "other", expect=expect), progress=_ignore)
+        with pytest.raises(InvalidReference):
+            volume.adopt(adoption("Half", "tiny/v1"), progress=_ignore)
+        assert listed(volume) == {("tiny", "v1")}
+
+    def test_what_is_adopted_stays_what_it_was(self, volume: Volume) -> None:
+        """Other bytes there are not taken for it, and nothing is published inside it."""
+        loose(volume.root / "tiny", OTHER)
+        volume.adopt(adoption("tiny", "tiny"), progress=_ignore)
+        with pytest.raises(InvalidReference), volume.stage("tiny", "v2", "t"):
+            pass
+        (volume.root / "tiny" / "config.json").write_bytes(b"{2}")
+        with pytest.raises(VolumeError):
+            volume.adopt(adoption("tiny", "tiny"), progress=_ignore)
+        assert files_of(volume.root / "tiny") == {"config.json": b"{2}"}
+
+    def test_adopting_waits_for_no_writer(self, place: Place) -> None:
+        """It is refused while another holds the model's lock; interrupted, it leaves the lock free."""
+        loose(place.open().root / "Loose", OTHER)
+        with place.open().stage("tiny", "v1", "t"), pytest.raises(ModelBusy):
+            place.open().adopt(adoption("Loose", "tiny"), progress=_ignore)
+        with pytest.raises(Cancelled):
+            place.open().adopt(adoption("Loose", "tiny"), progress=_interrupt)
+        assert place.open().adopt(adoption("Loose", "tiny"), progress=_ignore).model == "tiny"
+
+    def test_usage_counts_each_byte_once(self, volume: Volume) -> None:
+        """Published, staged, without a manifest, and the rest."""
+        publish(volume, "tiny", "v1")
+        publish(volume, "tiny", "v2", OTHER, use=False, at="2026-01-02T00:00:00Z")
+        with volume.stage("left", "v1", "t") as staging:
+            write(staging, "a", b"abc")
+        loose(volume.root / "Sklearn", {"model.joblib": b"12345"})
+        loose(volume.root / "photos", {"a.jpg": b"1234567"})
+        usage = volume.usage()
+        assert [(one.model, one.version, one.size_bytes, one.current) for one in usage.versions] == [
+            ("tiny", "v1", sum(map(len, CONTENT.values())), True),
+            ("tiny", "v2", 3, False),
+        ]
+        assert (usage.staging_bytes, usage.other_bytes) == (3, 7)
+        assert [folder.size_bytes for folder in usage.unmanaged] == [5]
+        assert 0 < usage.free_bytes <= usage.capacity_bytes
+
+
+def loose(folder: Path, content: Content) -> None:
+    """Files that nobody published."""
+    for path, data in content.items():
+        (folder / path).parent.mkdir(parents=True, exist_ok=True)
+        (folder / path).write_bytes(data)
+
+
+def adoption(path: str, model: str, *, expect: str = "any") -> Adoption:
+    """A folder to be adopted."""
+    return Adoption(path=path, model=model, expect=expect, source="test", by=PublishedBy(version="0"))
+
+
+def _ignore(count: int) -> None:
+    del count
+
+
+def _interrupt(count: int) -> None:
+    raise Cancelled(f"interrupted after {count} bytes")
 
 
 def write_and_abandon(staging: Staging, path: str) -> None:

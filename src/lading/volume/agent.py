@@ -17,7 +17,7 @@ from typing import Any, TypeVar
 from pydantic import BaseModel, ValidationError
 
 import lading
-from lading.errors import ChannelClosed, LadingError, VolumeError, VolumeNotWritable
+from lading.errors import Cancelled, ChannelClosed, LadingError, VolumeError, VolumeNotWritable
 from lading.spec import ref
 from lading.volume import find, wire
 from lading.volume.local import LocalVolume
@@ -104,10 +104,10 @@ class _Stream:
         """Tell, a few times a second, that *count* more bytes are done.
 
         Raises:
-            ChannelClosed: Nobody waits for it any more.
+            Cancelled: Nobody waits for it any more.
         """
         if self.ended.is_set():
-            raise ChannelClosed("the client gave it up")
+            raise Cancelled("the client gave it up")
         with self._count:
             self._untold_bytes += count
             now_s = time.monotonic()

@@ -576,9 +576,7 @@ class _Link:
                 try:
                     tell(_count(frame.document(), "bytes"))
                 except BaseException:
-                    with suppress(LadingError):
-                        stream.say(Kind.CANCEL)
-                    self.forget(stream.number)
+                    _give_up(stream)
                     raise
         if frame.kind != Kind.RESULT:
             raise VolumeError(f"the agent said {frame.kind.name} instead of an answer")
@@ -628,6 +626,14 @@ class _Link:
         while not self._done.wait(ALIVE_S):
             with suppress(ChannelClosed):
                 self.writer.control(Kind.ALIVE, 0)
+
+
+def _give_up(stream: _Stream) -> None:
+    """Have the agent stop a call, and wait until it has: then its locks are free."""
+    with suppress(LadingError, OSError):
+        stream.say(Kind.CANCEL)
+        while stream.take().kind != Kind.RESULT:
+            pass
 
 
 class _Told:
