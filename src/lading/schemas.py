@@ -10,7 +10,7 @@ from typing import Any
 
 from pydantic import TypeAdapter
 
-from lading.answers import jobs, serving, studies, weights
+from lading.answers import claims, images, jobs, serving, studies, weights
 from lading.answers import schemas as own
 from lading.engines.base import Parameter
 from lading.engines.documents import EngineDocument, RuleDocument
@@ -75,8 +75,13 @@ _STORED = (
 
 #: What only a command says, with ``--format json``.
 ANSWERS = (
+    Published(name="claim-created", kind=claims.ClaimCreated, what="What `lading claim create` did."),
+    Published(name="claim-inspected", kind=claims.ClaimInspected, what="A claim, as `lading claim inspect` shows it."),
+    Published(name="claim-kept", kind=claims.ClaimKept, what="What `lading claim retain` or `recover` did."),
+    Published(name="class-listed", kind=claims.ClassListed, what="One storage class, of `lading claim classes`."),
     Published(name="bench-plan", kind=serving.BenchPlan, what="What `lading bench --dry-run` would measure."),
     Published(name="current-version", kind=weights.CurrentVersion, what="What `lading use` did."),
+    Published(name="image-listed", kind=images.ImageListed, what="One image, as `lading images` lists it."),
     Published(name="job-cancelled", kind=jobs.JobCancelled, what="What `lading jobs cancel` did."),
     Published(name="job-listed", kind=jobs.JobListed, what="One Job of ours, as `lading jobs` lists it."),
     Published(name="job-started", kind=jobs.JobStarted, what="A Job that `lading pull --detach` left running."),

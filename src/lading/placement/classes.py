@@ -14,6 +14,8 @@ _DEFAULT = ("storageclass.kubernetes.io/is-default-class", "storageclass.beta.ku
 WAITS = "WaitForFirstConsumer"
 NO_PROVISIONER = "kubernetes.io/no-provisioner"
 RWX = "ReadWriteMany"
+#: Of a command that does without the cluster.
+UNASKED: Evidence[tuple["StorageClass", ...]] = Evidence(unknown="no cluster was asked for its storage classes")
 
 #: Drivers of disks: a file system on one cannot be mounted by several nodes at once, whatever the claim asks for. Each
 #: driver's own documentation says so; in `Block` mode some can, which is of no use for files.

@@ -92,7 +92,7 @@ def access_modes(texts: Sequence[str]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(known[text.lower()] for text in texts))
 
 
-def plan(wanted: Wanted, *, classes: Evidence[tuple[StorageClass, ...]], existing: Object | None) -> Creation:
+def plan(wanted: Wanted, *, classes: Evidence[tuple[StorageClass, ...]], there: Object | None) -> Creation:
     """What makes the claim as it is *wanted*; one that exists is left as it is, or made bigger, never smaller.
 
     Raises:
@@ -100,8 +100,8 @@ def plan(wanted: Wanted, *, classes: Evidence[tuple[StorageClass, ...]], existin
         ClaimUnusable: A claim of that name differs in what can no longer change.
     """
     chosen = _chosen(wanted.class_name, classes.value)
-    if existing is not None:
-        return _onto(existing, wanted)
+    if there is not None:
+        return _onto(there, wanted)
     if not wanted.size_bytes:
         raise InvalidInput(
             f"claim {wanted.name} needs a size", hint="--size 100Gi, or --for SOURCE to have it worked out"
@@ -179,6 +179,11 @@ def _onto(existing: Object, wanted: Wanted) -> Creation:
         "spec": {"resources": {"requests": {"storage": documents.quantity(wanted.size_bytes)}}},
     }
     return Creation(outcome="grow", document=document)
+
+
+async def existing(cluster: Cluster, wanted: Wanted) -> Object | None:
+    """The claim of that name, where it is there."""
+    return await cluster.find(kinds.CLAIM, wanted.name, namespace=wanted.namespace)
 
 
 async def carry_out(cluster: Cluster, creation: Creation, *, dry_run: bool) -> Object:

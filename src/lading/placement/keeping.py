@@ -5,7 +5,7 @@ whole, as documents and commands, instead of half done.
 """
 
 import json
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from lading.cluster import kinds
 from lading.cluster.access import Right
@@ -40,13 +40,15 @@ class Change:
     Attributes:
         said: What it comes to, for people; a past tense once it is done.
         done: Nothing is to be done: it is so already.
+        claim: The claim that is bound by it, with its namespace.
     """
 
     said: str
     documents: tuple[Object, ...] = ()
     patches: tuple[Patch, ...] = ()
     done: bool = False
-    notes: tuple[str, ...] = field(default=())
+    notes: tuple[str, ...] = ()
+    claim: tuple[str, str] | None = None
 
     def rights(self) -> tuple[Right, ...]:
         """What carrying it out needs."""
@@ -208,6 +210,7 @@ def recovery_of(volume: Object, claim: str, namespace: str, *, existing: Object 
         documents=() if existing is not None else (new,),
         patches=(Patch(kind=kinds.VOLUME, name=name, change={**read_as, "spec": reserve}),),
         notes=tuple(notes),
+        claim=(claim, namespace),
     )
 
 
@@ -225,12 +228,15 @@ async def carry_out(cluster: Cluster, change: Change, *, dry_run: bool = False) 
             await cluster.patch(patch.kind, patch.name, patch.change, dry_run=trial)
 
 
-async def bound(cluster: Cluster, claim: str, *, namespace: str) -> None:
-    """Return when *claim* is bound.
+async def await_bound(cluster: Cluster, change: Change) -> None:
+    """Return when the claim of *change* is bound; at once where there is none.
 
     Raises:
         StillRunning: It is not within a minute.
     """
+    if change.claim is None:
+        return
+    claim, namespace = change.claim
     await cluster.wait(
         kinds.CLAIM,
         claim,
