@@ -56,7 +56,10 @@ def test_a_service_on_a_claim_gets_ready_stops_and_comes_back(kserve, namespace)
     namespace.apply(service())
     wait("it is ready", lambda: is_ready(namespace))
     [pod] = namespace.get("pods")
-    assert pod["spec"]["volumes"][0]["persistentVolumeClaim"]["claimName"] == "models"
+    mounted = [
+        volume["persistentVolumeClaim"] for volume in pod["spec"]["volumes"] if "persistentVolumeClaim" in volume
+    ]
+    assert [claim["claimName"] for claim in mounted] == ["models"]
     namespace.apply(service(**{"serving.kserve.io/stop": "true"}))
     wait("its pod is gone", lambda: not namespace.get("pods"))
     namespace.apply(service(**{"serving.kserve.io/stop": "false"}))
