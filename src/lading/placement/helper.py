@@ -18,6 +18,7 @@ from lading.cluster.channel import PodChannel
 from lading.cluster.client import Cluster
 from lading.cluster.execute import Completed
 from lading.cluster.kinds import Object
+from lading.diagnosis import claims as claim_diagnosis
 from lading.diagnosis import pods as diagnosis
 from lading.diagnosis.finding import Finding
 from lading.errors import ClaimUnusable, ClusterError, LadingError, ObjectMissing, PodFailed, StillRunning
@@ -32,8 +33,10 @@ from lading.spec.placement import Placement
 IDLE_S = 300
 #: The cluster ends it after so long, whatever happens: longer than any upload.
 DEADLINE_S = 24 * 3600
-#: How long it may take to start, as long as nothing says that it cannot: an image is pulled, a volume is attached.
+#: How long it may take to start, as long as nothing stands in its way: an image is pulled, a volume is attached.
 START_S = 600.0
+#: How long something that may pass by itself may stand in its way: it is said at once, and given up after so long.
+STUCK_S = 60.0
 _LOOK_EVERY_S = 1.0
 _REMOVE_WITHIN_S = 10.0
 READER, WRITER = "reader", "writer"
@@ -97,6 +100,7 @@ class Helper:
         await _clear(self._cluster, self.claim)
         found = await _claim(self._cluster, self.claim)
         mounts = await unfinished(self._cluster, self.claim)
+        await self._claim_looked(found, mounts)
         placement = await self._placed(found, mounts)
         purpose = WRITER if self._write else READER
         self.name = f"lading-{purpose}-{self.claim[:40].strip('-.')}-{secrets.token_hex(3)}"
@@ -180,18 +184,18 @@ class Helper:
 
     async def _running(self) -> None:
         """Return when the pod runs; look again and again why it does not."""
-        deadline = self._loop.time() + self._within_s
-        told: Finding | None = None
-        while self._loop.time() < deadline:
+        deadline, told, told_at = self._loop.time() + self._within_s, None, 0.0
+        while self._loop.time() < (min(deadline, told_at + STUCK_S) if told else deadline):
             with suppress(StillRunning):
                 await self._cluster.wait(
                     kinds.POD, self.name, _runs, within_s=_LOOK_EVERY_S, what=f"pod {self.name} to run"
                 )
                 return
             finding = await self._looked()
-            if finding is not None and finding != told:
-                told = finding
-                self._emit(Notice(message=finding.sentence, hint=finding.remedy or None))
+            if finding is not None and (told is None or finding.cause != told.cause):
+                self._emit(Notice(message=f"waiting: {finding.sentence}", hint=finding.remedy or None))
+                told_at = self._loop.time()
+            told = finding
         if told is not None:
             raise error(told)
         raise StillRunning(f"pod {self.name} has not started within {self._within_s:g} s, and nothing says why")
@@ -205,13 +209,27 @@ class Helper:
         pod = await self._cluster.find(kinds.POD, self.name)
         if pod is None:
             raise PodFailed(f"pod {self.name} was removed while it started")
-        events = await self._cluster.list(kinds.EVENT, fields=f"involvedObject.name={self.name}")
+        events = await self._events(self.name)
         finding = diagnosis.ended(pod, events) or diagnosis.watching(pod, events)
         if finding is not None and finding.fatal:
             raise error(finding)
         if over(pod):
             raise PodFailed(f"pod {self.name} ended while it started")
+        if finding is not None and not pod["spec"].get("nodeName"):
+            await self._claim_looked(await _claim(self._cluster, self.claim), ())
         return finding
+
+    async def _claim_looked(self, claim: Object, mounts: Sequence[Mount]) -> None:
+        """Raise what keeps *claim* from being mounted for good."""
+        if "deletionTimestamp" not in claim["metadata"] and claim.get("status", {}).get("phase") == "Bound":
+            return
+        users = [mount.pod for mount in mounts]
+        for finding in claim_diagnosis.findings(claim, await self._events(self.claim), users=users):
+            if finding.fatal:
+                raise ClaimUnusable(finding.sentence, hint=finding.remedy or None)
+
+    async def _events(self, name: str) -> tuple[Object, ...]:
+        return await self._cluster.list(kinds.EVENT, fields=f"involvedObject.name={name}")
 
 
 def modes(claim: Object) -> tuple[str, ...]:
@@ -243,7 +261,8 @@ def place(claim: Object, mounts: Sequence[Mount], *, write: bool) -> str | None:
 
 def error(finding: Finding) -> LadingError:
     """*finding* as the error it is."""
-    kind = ClaimUnusable if {"claim", "volume"} & set(finding.cause.split("-")) else PodFailed
+    about = {"claim", "volume", "class", "provisioning", "mount"}
+    kind = ClaimUnusable if about & set(finding.cause.split("-")) else PodFailed
     return kind(finding.sentence, hint=finding.remedy or None)
 
 
