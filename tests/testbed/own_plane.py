@@ -5,20 +5,18 @@ There is no node: `Kubelet` answers in the place of one, with logs alone.
 
 import asyncio
 import contextlib
-import ctypes
 import signal
 import socket
 import ssl
 import subprocess
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Self
 
 from aiohttp import web
 from aiohttp.test_utils import RawTestServer
 from tests.testbed import kube, pki
 from tests.testbed.api import Api, ApiError, wait
-
-_PR_SET_PDEATHSIG = 1
 
 
 class OwnPlane:
@@ -74,7 +72,7 @@ class OwnPlane:
     def _run(self, part: str, *argv: str | Path) -> None:
         with (self.folder / f"{part}.log").open("ab") as log:
             self._processes[part] = subprocess.Popen(
-                [kube.PROGRAM, part, *argv], stdout=log, stderr=log, preexec_fn=_end_with_parent
+                ["setpriv", "--pdeathsig", "KILL", kube.PROGRAM, part, *argv], stdout=log, stderr=log
             )
 
     def _end(self, part: str, how: signal.Signals) -> None:
@@ -96,9 +94,9 @@ class Kubelet:
         self._server = RawTestServer(self._answer)
         self.lines: list[tuple[str, str]] = []
         self.ended = False
-        self.asked = 0
+        self.asked = asyncio.Event()
 
-    async def __aenter__(self) -> "Kubelet":
+    async def __aenter__(self) -> Self:
         context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
         context.load_cert_chain(self._folder / "pki/kubelet.crt", self._folder / "pki/kubelet.key")
         await self._server.start_server(ssl=context)
@@ -118,7 +116,7 @@ class Kubelet:
         self.lines += [(datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%f") + "000Z", text) for text in texts]
 
     async def _answer(self, request):
-        self.asked += 1
+        self.asked.set()
         since, answer, told = request.query.get("sinceTime"), web.StreamResponse(), 0
         await answer.prepare(request)
         while request.transport is not None:
@@ -136,7 +134,3 @@ def _free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
-
-
-def _end_with_parent() -> None:
-    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
