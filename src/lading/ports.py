@@ -95,6 +95,14 @@ Progress = Callable[[int], None]
 
 
 @runtime_checkable
+class KeepsFiles(Protocol):
+    """A staging that can take files of published versions over without their bytes: only on a file system of this host."""
+
+    def take(self, manifest: Manifest, file: FileEntry) -> bool:
+        """Take *file* of the version of *manifest* over as finished, its bytes hashed again; False where that cannot be."""
+
+
+@runtime_checkable
 class Volume(Protocol):
     """Models on a volume: the only writer to it. Blocking; each method is safe to repeat."""
 

@@ -21,6 +21,7 @@ import lading
 from lading import transfer
 from lading.errors import Cancelled, InvalidInput, NotPublished, SourceTransient
 from lading.events import Emit, Event, Published, PullPlanned, Unchanged, ignore
+from lading.flows import room
 from lading.ports import Source, Staging, Volume
 from lading.spec import ref as refs
 from lading.spec.clock import utc_now
@@ -43,6 +44,7 @@ class Order:
     Attributes:
         expect: The format it must have (`lading.weights.formats`; ``any`` for none).
         published: The manifest of that version, or of another one of the same model with this very content.
+        replace: The model's other versions go before it comes (`lading.flows.room`).
         foreseen: Its format, checked at the source; None where it was not.
     """
 
@@ -52,6 +54,7 @@ class Order:
     expect: str = "auto"
     published: Manifest | None = None
     foreseen: str | None = None
+    replace: bool = False
 
 
 async def pull(
@@ -244,9 +247,13 @@ def _bring(
     with volume.stage(order.model, order.version, transfer_id(order, volume.id)) as staging:
         todo = planning.plan(order.listing, staging.finished)
         emit(planned(order, todo, str(volume.root)))
-        volume.require_free(todo.fetch_bytes)
+        if not order.replace:
+            volume.require_free(todo.fetch_bytes)
         if not todo.keep and order.foreseen is None:
             _foresee(order, source, cancel)
+        if order.replace:
+            todo = room.make(order.listing, order.model, todo, volume=volume, staging=staging, emit=emit)
+            volume.require_free(todo.fetch_bytes)
         files = _files(todo, source, staging, cancel=cancel, emit=emit)
         sizes = {file.path: file.size_bytes for file in files}
         manifest = Manifest(

@@ -31,6 +31,10 @@ class Fs:
         """Give a file, link or directory another name, atomically, in place of what has it."""
         old.rename(new)
 
+    def link(self, old: Path, new: Path) -> None:
+        """Give a file a second name; OSError where the file system has no such names."""
+        os.link(old, new, follow_symlinks=False)
+
     def symlink(self, target: str, path: Path) -> None:
         """Make a link at *path* that says *target*."""
         path.symlink_to(target)

@@ -1,5 +1,6 @@
 """A transfer's own directory, and the files written to it: hashed while written, journalled when durable."""
 
+import errno
 import hashlib
 import threading
 from collections.abc import Mapping
@@ -17,6 +18,9 @@ from lading.volume.lock import Held
 from lading.weights import names
 from lading.weights.listing import Entry
 from lading.weights.manifest import FileEntry, Manifest
+
+#: What a file system says that has no hard links, or not for this file.
+_NO_LINKS = frozenset({errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK, errno.EXDEV})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,6 +92,27 @@ class LocalStaging:
             ):  # of an attempt that may still write to it: give it a file of its own
                 self.fs.unlink(path)
             return LocalStagedFile(self, entry, path)
+
+    def take(self, manifest: Manifest, file: FileEntry) -> bool:
+        """Take *file* of a published version over as finished, by a second name; its bytes are hashed again first.
+
+        False where it is not what the manifest says, or the file system has no second names.
+        """
+        source, target = self.root / manifest.file_path(names.check(file.path)), self.directory / file.path
+        with faults.translated(self.root, f"keep {file.path}"):
+            if not _has_content(source, file):
+                return False
+            with self._begin:
+                self._prepare(target)
+            try:
+                self.fs.link(source, target)
+            except OSError as error:
+                if error.errno not in _NO_LINKS:
+                    raise
+                return False
+            self.fs.sync_directory(target.parent)
+            self.journal.file(file)
+        return True
 
     def read(self, path: str, offset: int, size_bytes: int) -> bytes:
         """Up to *size_bytes* of a finished file from *offset* on."""
@@ -175,6 +200,13 @@ class LocalStagedFile:
         descriptor, self._descriptor = self._descriptor, None
         if descriptor is not None:
             self._staging.fs.close(descriptor)
+
+
+def _has_content(path: Path, file: FileEntry) -> bool:
+    if not _has_size(path, file.size_bytes):
+        return False
+    with path.open("rb") as data:
+        return hashlib.file_digest(data, "sha256").hexdigest() == file.sha256
 
 
 def _has_size(path: Path, size_bytes: int) -> bool:

@@ -4,7 +4,7 @@ import asyncio
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -70,6 +70,7 @@ async def _pull(command: PullCommand, volume: LocalVolume, user: str | None, emi
             expect=command.expect,
             exclude=command.exclude,
         )
+        order = replace(order, replace=command.replace)
         return await pulling.fulfil(order, source, volume, use=command.use, user=user, emit=emit)
 
 
