@@ -7,7 +7,7 @@ dry run.
 from lading.diagnosis import texts
 from lading.diagnosis.finding import Finding
 from lading.diagnosis.texts import Sign
-from lading.manifests.yaml import one_line
+from lading.spec.lines import one_line
 
 _SIGNS = (
     Sign(

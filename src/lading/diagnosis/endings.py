@@ -7,7 +7,7 @@ from typing import Any
 from lading.diagnosis import finding, starting, texts
 from lading.diagnosis.finding import Finding, Object
 from lading.diagnosis.texts import Sign
-from lading.manifests.yaml import one_line
+from lading.spec.lines import one_line
 
 #: As `lading run` ends where another attempt would not do better (docs/exit-codes.md).
 _FATAL_CODES = (1, 2, 3, 4)

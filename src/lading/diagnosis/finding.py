@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from lading.manifests.yaml import one_line
+from lading.spec.lines import one_line
 
 _LONGEST = 500
 

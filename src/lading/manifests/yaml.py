@@ -9,6 +9,8 @@ from ruamel.yaml import YAML
 from ruamel.yaml.comments import CommentedMap, CommentedSeq
 from ruamel.yaml.scalarstring import DoubleQuotedScalarString
 
+from lading.spec.lines import one_line
+
 #: Comments by the path of the key they stand above.
 Notes = Mapping[tuple[str | int, ...], str]
 
@@ -32,11 +34,6 @@ def render(documents: Sequence[Mapping[str, Any]], *, head: Iterable[str], notes
 def comment(lines: Iterable[str]) -> str:
     """*lines* as comment lines; what came from outside cannot end its line."""
     return "".join(f"# {line}".rstrip() + "\n" for line in map(one_line, lines))
-
-
-def one_line(text: str) -> str:
-    """*text* without anything that a reader of lines may take for a line's end."""
-    return re.sub(r"[\x00-\x1f\x7f\x85\u2028\u2029]+", " ", text)
 
 
 def _tree(value: Any) -> Any:
