@@ -18,6 +18,7 @@ from tests.testbed.places import BIN, CLUSTER, PIDS
 PROGRAM = BIN / "kserve"
 _SOURCE = Path(__file__).parent / "kserve"
 _RECORD = PIDS / "kserve"
+_DONE = CLUSTER / "kserve-is-complete"
 _PORT, _HEALTH = 19443, "127.0.0.1:18081"
 # The webhooks that our build of the controller serves.
 _SERVED = ("mutate-pods", "inferenceservice", "v1alpha1-servingruntime")
@@ -25,6 +26,8 @@ _SERVED = ("mutate-pods", "inferenceservice", "v1alpha1-servingruntime")
 
 def missing() -> str | None:
     """Why there can be no KServe here; None when there can."""
+    if _complete():
+        return None
     if not PROGRAM.exists():
         return "KServe's controller is not built (make testbed builds it; Go is needed)"
     return None if crds.folder() else "LADING_TEST_CRDS names no folder with KServe's CustomResourceDefinitions"
@@ -38,23 +41,32 @@ def prepare() -> list[str]:
 
 def ensure(api: Api, kubeconfig: Path) -> None:
     """Have the controller run and its webhooks called."""
-    if processes.running(_RECORD) is None:
-        if not crds.applied(api):
-            crds.apply(kubeconfig)
-        api.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "kserve"}})
-        api.apply(_document("inferenceservice-config.json"))
-        environment = {**os.environ, "KUBECONFIG": str(kubeconfig)}
-        argv = [PROGRAM, "--certificates", _certificates(), "--port", str(_PORT), "--health", _HEALTH]
-        processes.start(_RECORD, argv, log=CLUSTER / "log" / "kserve.log", env=environment)
+    if _complete():
+        return
+    down()
+    if not crds.applied(api):
+        crds.apply(kubeconfig)
+    api.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "kserve"}})
+    api.apply(_document("inferenceservice-config.json"))
+    argv = [PROGRAM, "--certificates", _certificates(), "--port", str(_PORT), "--health", _HEALTH]
+    environment = {**os.environ, "KUBECONFIG": str(kubeconfig)}
+    processes.start(_RECORD, argv, log=CLUSTER / "log" / "kserve.log", env=environment)
     wait("KServe's controller is ready", _ready, within_s=90)
     for configuration in _webhooks():
         api.apply(configuration)
     api.apply(_document("clusterstoragecontainer.json"))
+    _DONE.touch()
 
 
 def down() -> None:
     """End the controller, by recorded id."""
     processes.end(_RECORD)
+    _DONE.unlink(missing_ok=True)
+
+
+def _complete() -> bool:
+    """Whether the controller runs, and its webhooks were made known."""
+    return _DONE.exists() and processes.running(_RECORD) is not None
 
 
 def _certificates() -> Path:
