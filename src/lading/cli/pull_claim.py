@@ -68,6 +68,13 @@ async def _in_job(asked: Asked, where: Where, in_job: InJob, output: Output, vie
         replace_old=job.replace_old,
     )
     async with pulls.cluster_of(asked.dest, choice) as cluster:
+        if in_job.output is not None:
+            hook = in_job.argocd_hook
+            text, notes = await pulls.written(cluster, order, asked.dest, choice=choice, job=job, argocd_hook=hook)
+            print(text, end="")
+            for note in notes:
+                output.say(f"  {note}")
+            return
         watching = Watching(output, view, choice)
         if job.look:
             output.say(f"looking at {asked.source} from where the Job will run …")

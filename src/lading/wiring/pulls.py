@@ -3,6 +3,7 @@
 import contextlib
 import getpass
 import os
+import shlex
 import socket
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
@@ -17,8 +18,8 @@ from lading.cluster.kinds import CLAIM, JOB, Object
 from lading.errors import InvalidInput, LadingError, StillRunning
 from lading.events import Emit, Event, Notice, OldRemoved, PullPlanned, Unchanged
 from lading.flows.pull import VERSION_DIGITS
+from lading.manifests import gitops, ours
 from lading.manifests import jobs as manifests
-from lading.manifests import ours
 from lading.placement import follow, helper, jobs, likeness, update
 from lading.placement.jobs import Run
 from lading.placement.preflight import Preflight, preflight
@@ -132,19 +133,46 @@ async def plan(cluster: Cluster, order: PullCommand, claim: str, *, choice: Choi
     before = await cluster.find(JOB, name)
     if before is not None and jobs.state(before) in {"waiting", "running"}:
         return Planned(command=order, claim=claim, document=before, running=jobs.run_of(before, found=True))
-    asked = await placed(cluster, choice, job)
-    found = await preflight(
+    found = await _preflight(cluster, order, claim, choice=choice, job=job)
+    found.require()
+    document = _document(cluster, order, claim, found, job, started_by=who())
+    return Planned(command=order, claim=claim, document=document, found=found)
+
+
+async def written(
+    cluster: Cluster, order: PullCommand, dest: ClaimRef, *, choice: Choice, job: JobChoice, argocd_hook: bool
+) -> tuple[str, tuple[str, ...]]:
+    """The pull as YAML for Git, and what is in its way today. Nothing is created, nor looked at from a pod.
+
+    Raises:
+        PreflightFailed: Rights are missing to find out what it needs.
+    """
+    found = await _preflight(cluster, order, dest.claim, choice=choice, job=replace(job, look=False))
+    if any(problem.code == "right" for problem in found.problems):
+        found.require()
+    document = _document(cluster, order, dest.claim, found, job, started_by=None)
+    line = f"lading pull {shlex.quote(order.source)} {dest} --output yaml"
+    text = gitops.render_job(document, command=line, argocd_hook=argocd_hook)
+    return text, (*found.notes, *(problem.shown for problem in found.problems))
+
+
+async def _preflight(cluster: Cluster, order: PullCommand, claim: str, *, choice: Choice, job: JobChoice) -> Preflight:
+    return await preflight(
         cluster,
         order,
         claim,
-        placement=asked,
+        placement=await placed(cluster, choice, job),
         credentials=job.credentials,
         look=job.look,
         during_update=job.during_update,
         replace_old=job.replace_old,
     )
-    found.require()
-    document = manifests.job(
+
+
+def _document(
+    cluster: Cluster, order: PullCommand, claim: str, found: Preflight, job: JobChoice, *, started_by: str | None
+) -> Object:
+    return manifests.job(
         order,
         found.placement,
         claim=claim,
@@ -152,9 +180,8 @@ async def plan(cluster: Cluster, order: PullCommand, claim: str, *, choice: Choi
         model=order.model,
         credentials=found.credentials,
         limits=limits(job),
-        started_by=who(),
+        started_by=started_by,
     )
-    return Planned(command=order, claim=claim, document=document, found=found)
 
 
 async def start(cluster: Cluster, planned: Planned, *, emit: Emit) -> Run:
