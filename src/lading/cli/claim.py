@@ -11,7 +11,7 @@ from cyclopts.validators import Number
 
 from lading.cli.output import Common, Output
 from lading.cli.where import Where, chosen
-from lading.errors import ClusterDenied, InvalidInput, InvalidReference
+from lading.errors import ClusterDenied, InvalidInput, InvalidReference, VolumeNotWritable
 from lading.spec import ref as refs
 from lading.spec.placement import Choice
 from lading.spec.ref import ClaimRef
@@ -266,6 +266,10 @@ async def repair_permissions(
             out.confirm(f"Change {found.changed} files and directories on {ref}?", yes=yes)
             found = await work(look=False)
     out.result(found, view.permissions_text(found, ref.claim))
+    if found.refused_count and not dry_run:
+        raise VolumeNotWritable(
+            f"{found.refused_count:,} on {ref} belong to other users", hint="an administrator mends them as said above"
+        )
 
 
 async def _carry_out(

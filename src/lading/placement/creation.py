@@ -172,6 +172,11 @@ def _onto(existing: Object, wanted: Wanted) -> Creation:
         smaller = wanted.size_bytes is not None and wanted.size_bytes < requested
         note = f"it has {_request(existing)}, more than asked for: a claim cannot shrink, it stays as it is"
         return Creation(outcome="unchanged", document=existing, warnings=(note,) if smaller else ())
+    if (existing.get("status") or {}).get("phase") != "Bound":
+        raise ClaimUnusable(
+            f"claim {wanted.name} waits for a volume of {_request(existing)}: its size cannot change before it is bound",
+            hint=f"nothing is on it: delete it (kubectl delete pvc {wanted.name}) and make it anew",
+        )
     document = {
         "apiVersion": "v1",
         "kind": "PersistentVolumeClaim",

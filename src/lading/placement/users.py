@@ -5,6 +5,7 @@ Objects are read by the keys that all their kinds share (a ``storageUri`` or ``u
 the claim among its volumes), so that a new place for one in a newer version is found too.
 """
 
+import asyncio
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -17,12 +18,12 @@ from lading.placement import evidence, mounts
 
 _URI = re.compile(r"pvc://(?:([a-z0-9-]+):)?([^/:]+)(?:/(.*))?", re.DOTALL)
 _URI_KEYS = frozenset({"storageUri", "uri"})
-_LLM_OLD = Kind("serving.kserve.io", "v1alpha1", "LLMInferenceService", "llminferenceservices")
+_LLM_V1ALPHA1 = Kind("serving.kserve.io", "v1alpha1", "LLMInferenceService", "llminferenceservices")
 #: Whoever may point into a claim, services first.
 KINDS: tuple[Kind, ...] = (
     kinds.INFERENCE_SERVICE,
     kinds.LLM_INFERENCE_SERVICE,
-    _LLM_OLD,
+    _LLM_V1ALPHA1,
     kinds.OME_INFERENCE_SERVICE,
     kinds.OME_BASE_MODEL,
     kinds.OME_CLUSTER_BASE_MODEL,
@@ -72,7 +73,7 @@ class Users:
     """What points into a claim, and what could not be looked at.
 
     Attributes:
-        unknown: A sentence for each kind of objects that may not be read.
+        unknown: A sentence that names the kinds of objects that may not be read, if there are any.
     """
 
     found: tuple[User, ...] = ()
@@ -82,15 +83,14 @@ class Users:
 async def users(cluster: Cluster, claim: str, *, namespace: str | None = None) -> Users:
     """Everything that points into *claim*; kinds the cluster does not have are silent, denied ones are said."""
     place = namespace or cluster.namespace
-    found: dict[str, Object] = {}
-    unknown: list[str] = []
-    for kind in KINDS:
-        answer = await evidence.gathered(kind.resource, cluster.list(kind, namespace=place))
-        if answer.unknown and answer.unknown not in unknown:
-            unknown.append(answer.unknown)
-        for document in answer.value or ():
-            found.setdefault(document["metadata"].get("uid") or str(len(found)), document)
-    return Users(found=pointing(found.values(), claim, namespace=place), unknown=tuple(unknown))
+    answers = await asyncio.gather(
+        *(evidence.gathered(kind.resource, cluster.list(kind, namespace=place)) for kind in KINDS)
+    )
+    # by uid: a kind may be served in two versions
+    found = {document["metadata"]["uid"]: document for answer in answers for document in answer.value or ()}
+    denied = dict.fromkeys(kind.resource for kind, answer in zip(KINDS, answers, strict=True) if not answer.known)
+    unknown = (f"{', '.join(denied)} may not be read with these rights",) if denied else ()
+    return Users(found=pointing(found.values(), claim, namespace=place), unknown=unknown)
 
 
 def pointing(documents: Iterable[Object], claim: str, *, namespace: str) -> tuple[User, ...]:

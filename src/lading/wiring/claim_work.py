@@ -88,13 +88,14 @@ async def repair(cluster: Cluster, claim: str, choice: Choice, order: RepairPerm
     """
     heard = hearing.Heard()
     async with helper.helper(cluster, claim, write=True, placement=clusters.placement(choice), emit=emit) as pod:
-        said = await pod.run(["lading", "run", "-"], stdin=manifests.document(order).encode())
+        said = await pod.run(["lading", "run", manifests.document(order)])
     for line in said.stdout.decode(errors="replace").splitlines():
         heard.take(line, claim)
     if heard.failed is not None:
         raise hearing.error(heard.failed, log=tuple(heard.tail))
     if not isinstance(heard.result, PermissionsRepaired):
-        raise PodFailed("the helper pod ended without a result", log=tuple(heard.tail))
+        last = said.stderr.decode(errors="replace").strip().splitlines()[-1:] or list(heard.tail)[-1:] or ["nothing"]
+        raise PodFailed(f"the helper pod ended without a result; it said: {hearing.printable(last[0])}")
     return heard.result
 
 
