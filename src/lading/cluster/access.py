@@ -7,8 +7,11 @@ import json
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from lading.cluster.kinds import Kind, Object
+from lading.cluster.kinds import SECRET, Kind, Object
 from lading.errors import ClusterDenied
+
+#: RBAC cannot limit these to names.
+_WITHOUT_NAMES = frozenset({"create", "list", "watch", "deletecollection"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,34 +69,48 @@ def review(right: Right) -> Object:
 def denied(missing: Iterable[Right], *, what: str = "this") -> ClusterDenied:
     """The error that says which rights *what* lacks, with the rules that give them as its hint."""
     rights = tuple(dict.fromkeys(missing))
-    listed = ", ".join(f"{right.verb} {right.resource}" for right in rights)
-    places = ", ".join(dict.fromkeys(right.place for right in rights))
     noun = "a right that is missing" if len(rights) == 1 else f"{len(rights)} rights that are missing"
-    return ClusterDenied(f"{what} needs {noun}: {listed} {places}", hint=advice(rights), status=403)
+    places = [f"{_listed(group)} {place}" for (_, place), group in _by_place(rights).items()]
+    return ClusterDenied(f"{what} needs {noun}: {'; '.join(places)}", hint=advice(rights), status=403)
 
 
 def advice(rights: Iterable[Right]) -> str:
     """Where to add which rules: one list for each namespace, and one for the cluster."""
-    by_place: dict[tuple[bool, str], list[Right]] = {}
-    for right in rights:
-        by_place.setdefault((right.kind.namespaced, right.place), []).append(right)
     parts = []
-    for (namespaced, place), group in by_place.items():
+    for (namespaced, place), group in _by_place(rights).items():
         role = f"a Role {place}" if namespaced else "a ClusterRole"
         parts.append(f"an administrator adds to the rules of {role}:\n{rules(group)}")
     return "\n".join(parts)
 
 
 def rules(rights: Iterable[Right]) -> str:
-    """The RBAC rules that give exactly *rights*, as YAML; resources with the same verbs share a rule."""
+    """The RBAC rules that give *rights*, as YAML; resources with the same verbs share a rule.
+
+    Of Secrets they give those named alone. Other names are mostly generated: the next would be refused again.
+    """
     verbs: dict[tuple[str, str, str | None], set[str]] = {}
     for right in rights:
-        name = None if right.verb in {"create", "list", "watch"} and not right.sub else right.name
+        name = right.name if right.kind is SECRET and right.verb not in _WITHOUT_NAMES else None
         verbs.setdefault((right.kind.group, right.resource, name), set()).add(right.verb)
     shared: dict[tuple[str, str | None, tuple[str, ...]], list[str]] = {}
     for (group, resource, name), of_it in verbs.items():
         shared.setdefault((group, name, tuple(sorted(of_it))), []).append(resource)
     return "\n".join(_rule(group, resources, name, of_it) for (group, name, of_it), resources in shared.items())
+
+
+def _by_place(rights: Iterable[Right]) -> dict[tuple[bool, str], list[Right]]:
+    groups: dict[tuple[bool, str], list[Right]] = {}
+    for right in rights:
+        groups.setdefault((right.kind.namespaced, right.place), []).append(right)
+    return groups
+
+
+def _listed(rights: Iterable[Right]) -> str:
+    """``create/get pods, list nodes``."""
+    verbs: dict[str, set[str]] = {}
+    for right in rights:
+        verbs.setdefault(right.resource, set()).add(right.verb)
+    return ", ".join(f"{'/'.join(sorted(of_it))} {resource}" for resource, of_it in verbs.items())
 
 
 def _rule(group: str, resources: list[str], name: str | None, verbs: tuple[str, ...]) -> str:

@@ -2,6 +2,9 @@
 
 The API takes whole seconds only, so a resumed stream begins with lines already told; they are known by time stamp and
 text. Stdout and stderr are stamped apart and may cross by a little: a resumption goes back one second more.
+
+A line of more than 16 KiB is stored in pieces, which kubelet joins; but when stderr is written at that moment, it puts
+that line in between (seen with 1.34). Who must be understood writes shorter lines.
 """
 
 import asyncio

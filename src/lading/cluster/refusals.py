@@ -81,8 +81,8 @@ def _owners(document: dict[str, Any]) -> str | None:
     details = document.get("details")
     causes = details.get("causes") if isinstance(details, dict) else None
     owned = [
-        f"{cause.get('field')}: {cause.get('message')}"
+        f"{cause.get('field')} ({cause.get('message')})"
         for cause in causes or ()
         if isinstance(cause, dict) and cause.get("reason") == "FieldManagerConflict"
     ]
-    return "leave to their owner, or apply with force: " + "; ".join(owned) if owned else None
+    return "another keeps " + "; ".join(owned) if owned else None

@@ -1,5 +1,6 @@
 """From what a user said of a cluster to a connection, and to how our pods run there."""
 
+import logging
 import os
 from collections.abc import Mapping
 
@@ -9,6 +10,7 @@ from lading.cluster.client import Cluster
 from lading.spec import placement as placements
 from lading.spec.placement import Choice, Placement
 
+_LOG = logging.getLogger(__name__)
 _PROXIES = ("HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY")
 
 
@@ -17,8 +19,12 @@ def cluster(choice: Choice) -> Cluster:
 
     Raises:
         ClusterUnreachable: Nothing says where one is.
+        InvalidDocument: The kubeconfig cannot be used.
     """
-    return Cluster(config.connection(kubeconfig=choice.kubeconfig, context=choice.context, namespace=choice.namespace))
+    found = config.connection(kubeconfig=choice.kubeconfig, context=choice.context, namespace=choice.namespace)
+    for note in found.notes:
+        _LOG.warning(note)
+    return Cluster(found)
 
 
 def placement(choice: Choice) -> Placement:
