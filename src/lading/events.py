@@ -39,6 +39,8 @@ class SourceListed(Stored):
     """None where it was not checked: the source does not say sizes."""
     free_bytes: int | None = None
     """None where the volume was not mounted."""
+    writable: bool | None = None
+    """Whether the modes of the volume's root let this pod write there; None where it was not mounted."""
     published: tuple[str, ...] = ()
     """Versions of that model on the volume."""
     replaceable_bytes: int = 0
@@ -154,8 +156,10 @@ class PermissionsRepaired(Stored):
     wrong_group: int
     changed: int
     refused: tuple[str, ...] = ()
-    """The first of those that a pod without root may not mend, relative to the volume; those it cannot look into end in /."""
+    """The first of those that a pod without root may not mend, relative to the volume."""
     refused_count: int = 0
+    closed: int = 0
+    """Directories it cannot look into; what is in them is not counted."""
 
 
 class CommandEnded(Stored):

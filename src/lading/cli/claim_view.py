@@ -157,7 +157,9 @@ def permissions_text(found: PermissionsRepaired, claim: str) -> str:
     verb = "would be changed" if found.dry_run else "changed"
     if not found.changed and not found.refused_count:
         return f"permissions on pvc://{claim} are right: {total}"
-    lines = [f"{found.changed:,} of {total} on pvc://{claim} {verb}: {listed or 'some could not be looked into'}"]
+    lines = [f"{found.changed:,} of {total} on pvc://{claim} {verb}: {listed}"]
+    if found.closed:
+        lines.append(f"not looked into: {_directories(found.closed)}")
     if found.refused_count:
         lines += _left(found, claim)
     return "\n".join(lines)

@@ -27,7 +27,8 @@ class Findings:
         not_writable: That their group may not write, or directories without setgid.
         wrong_group: That belong to another group.
         changed: How many were mended, or would be.
-        refused: The first of those that this process may not mend or look into, relative to the root.
+        closed: Directories that could not be looked into; what is in them is not counted.
+        refused: The first of those that this process may not mend, relative to the root.
         refused_count: How many there are of these.
     """
 
@@ -38,6 +39,7 @@ class Findings:
     not_writable: int = 0
     wrong_group: int = 0
     changed: int = 0
+    closed: int = 0
     refused: list[str] = field(default_factory=list)
     refused_count: int = 0
 
@@ -90,7 +92,7 @@ def _everything(root: Path, found: Findings) -> Iterator[tuple[str, str, int]]:
 
     def unreadable(error: OSError) -> None:
         if not isinstance(error, FileNotFoundError):
-            found.refuse(f"{os.path.relpath(str(error.filename), root)}/")
+            found.closed += 1
 
     for folder, directories, files, descriptor in os.fwalk(root, onerror=unreadable):
         if Path(folder) == root:
