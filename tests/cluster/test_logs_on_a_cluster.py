@@ -34,7 +34,11 @@ def pod(name, script, restart="Never"):
         "imagePullPolicy": "IfNotPresent",
         "command": ["python3", "-c", script],
     }
-    spec = {"restartPolicy": restart, "terminationGracePeriodSeconds": 0, "containers": [container]}
+    container["volumeMounts"] = [{"name": "kept", "mountPath": "/kept"}]
+    spec = {
+        "restartPolicy": restart, "terminationGracePeriodSeconds": 0, "containers": [container],
+        "volumes": [{"name": "kept", "emptyDir": {}}],
+    }  # fmt: skip
     return {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": name}, "spec": spec}
 
 
@@ -59,12 +63,16 @@ async def test_a_log_that_breaks_again_and_again_is_whole(namespace):
 
 async def test_a_container_that_restarts_ends_its_log(namespace):
     """What follows is another run's; the one before is asked for by `previous`."""
-    script = "import time; print('once', flush=True); time.sleep(0.5); print('gone', flush=True); raise SystemExit(1)"
+    script = (
+        "import pathlib, time; again = pathlib.Path('/kept/again')\n"
+        "if again.exists(): time.sleep(600)\n"
+        "again.touch(); print('once', flush=True); time.sleep(0.5); print('gone', flush=True); raise SystemExit(1)"
+    )
     async with Cluster(config.connection(kubeconfig=namespace.admin)) as cluster:
         await cluster.create(pod("worker", script, restart="Always"))
         assert [line.text async for line in cluster.logs("worker")] == ["once", "gone"]
         await cluster.wait(
-            POD, "worker", lambda it: it["status"]["containerStatuses"][0]["restartCount"] >= 1 or None,
+            POD, "worker", lambda it: it["status"]["containerStatuses"][0]["restartCount"] >= 1,
             within_s=60, what="its restart",
         )  # fmt: skip
         assert [line.text async for line in cluster.logs("worker", previous=True)] == ["once", "gone"]

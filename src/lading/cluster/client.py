@@ -231,7 +231,7 @@ class Cluster:
         what: str,
         namespace: str | None = None,
     ) -> T:
-        """The first value other than None that *until* gives for the object's state (None: there is no such object).
+        """The first that *until* gives for the object's state (None: there is no such object), but None and False.
 
         Args:
             kind: Of the object.
@@ -336,6 +336,9 @@ class Cluster:
         **rest: Any,
     ) -> Request:
         right = self._placed(Right(verb, kind, name, sub, namespace))
+        for part in (right.name, right.namespace):
+            if part is not None and (part in {"", ".", ".."} or "/" in part or "%" in part):
+                raise ClusterError(f"{part!r} is no name of an object or a namespace")
         path = kind.path(right.namespace, name, sub=sub)
         given = {key: value for key, value in (query or {}).items() if value is not None}
         return Request(right=right, method=method, path=path, query=given, **rest)

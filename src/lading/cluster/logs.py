@@ -4,7 +4,8 @@ The API takes whole seconds only, so a resumed stream begins with lines already 
 text. Stdout and stderr are stamped apart and may cross by a little: a resumption goes back one second more.
 
 A line of more than 16 KiB is stored in pieces, which kubelet joins; but when stderr is written at that moment, it puts
-that line in between (seen with 1.34). Who must be understood writes shorter lines.
+that line in between (seen with 1.34). Who must be understood writes shorter lines. A node keeps the last 10 MiB: what
+was rotated away during an outage is lost.
 """
 
 import asyncio
@@ -20,7 +21,7 @@ import aiohttp
 from lading.cluster import lines as streams
 from lading.cluster.kinds import POD, Object
 from lading.cluster.refusals import ServerFault
-from lading.cluster.retry import Patience, Waits
+from lading.cluster.retry import LONG, Waits
 from lading.cluster.session import NoAnswer, Request
 from lading.errors import ObjectMissing
 
@@ -174,7 +175,7 @@ class _Reading:
     container: str
     namespace: str | None
     told: Told
-    waits: Waits = field(default_factory=lambda: Waits(Patience()))
+    waits: Waits = field(default_factory=lambda: Waits(LONG))
     broken: bool = False
 
     async def started(self, pod: Object) -> str | None:
@@ -212,8 +213,9 @@ class _Reading:
                     yield line
 
     async def _now(self) -> Run | None:
+        asked = self.cluster.request("get", POD, self.pod, namespace=self.namespace)
         try:
-            return run(await self.cluster.get(POD, self.pod, namespace=self.namespace), self.container)
+            return run(await self.cluster.session.send(asked, patience=self.waits.patience), self.container)
         except ObjectMissing:
             return None
 

@@ -39,6 +39,10 @@ class Patience:
         return wait_s if waited_s + wait_s <= self.total_s else None
 
 
+#: With a watch or a followed log: a laptop wakes up, finds its network and its VPN.
+LONG = Patience(total_s=300.0)
+
+
 @dataclass(slots=True)
 class Waits:
     """The waits of one piece of work, since its last progress."""

@@ -15,7 +15,7 @@ import aiohttp
 from lading.cluster import lines, refusals
 from lading.cluster.kinds import Kind, Object
 from lading.cluster.refusals import Gone, ServerFault
-from lading.cluster.retry import Patience, Waits
+from lading.cluster.retry import LONG, Patience, Waits
 from lading.cluster.session import NoAnswer
 from lading.errors import StillRunning
 
@@ -100,7 +100,7 @@ async def changes(
 ) -> AsyncGenerator[Change]:
     """See `Cluster.watch`."""
     selection = Selection(kind=kind, namespace=namespace, labels=labels, fields=fields)
-    async with aclosing(_batches(cluster, selection, Waits(Patience()))) as batches:
+    async with aclosing(_batches(cluster, selection, Waits(LONG))) as batches:
         async for batch in batches:
             for change in batch:
                 yield change
@@ -127,7 +127,7 @@ async def wait(
                 states = tuple(None if change.type == "deleted" else change.object for change in batch) or states
                 for state in states:
                     reached = until(state)
-                    if reached is not None:
+                    if reached is not None and reached is not False:
                         return reached
                 states = ()
     except TimeoutError:

@@ -103,6 +103,16 @@ class ClusterContract:
                 await cluster.get(CONFIG_MAP, "absent")
             assert missing.value.status == 404
 
+    async def test_what_is_no_name_goes_nowhere(self, place: Place) -> None:
+        """A name from outside does not lead to another object."""
+        async with place.connect() as cluster:
+            await cluster.create(config_map("one"))
+            for name in ("", "..", "../configmaps/one", "one/status", "./one", "one%2fstatus"):
+                with pytest.raises(ClusterError, match="is no name"):
+                    await cluster.get(CONFIG_MAP, name)
+            for name in ("one?x=1", "one#x", "one "):
+                assert await cluster.find(CONFIG_MAP, name) is None
+
     async def test_lists_are_whole_over_pages(self, place: Place) -> None:
         """However many answers it takes; each item says its kind."""
         async with place.connect() as cluster:
@@ -216,7 +226,7 @@ class ClusterContract:
         async with place.connect() as cluster:
             await cluster.create(config_map("one"))
             waiting = asyncio.create_task(
-                cluster.wait(CONFIG_MAP, "one", lambda state: state is None or None, within_s=WITHIN_S, what="it to go")
+                cluster.wait(CONFIG_MAP, "one", lambda state: state is None, within_s=WITHIN_S, what="it to go")
             )
             await asleep(waiting)
             await cluster.delete(CONFIG_MAP, "one")
