@@ -74,7 +74,7 @@ def test_a_key_that_is_missing_is_named_with_those_that_are_there():
     made = deciding.s3(secrets.seen(secret(data={"AWS_ACCESS_KEY_ID": ID, "AWS_SECRET_KEY_ACCES": KEY})))
     assert made == Lacking(
         message="Secret s3 has no AWS_SECRET_ACCESS_KEY; its keys: AWS_ACCESS_KEY_ID, AWS_SECRET_KEY_ACCES",
-        hint="is AWS_SECRET_KEY_ACCES meant? Keys are told by their names: add AWS_SECRET_ACCESS_KEY to the Secret, or name another one",
+        hint="is AWS_SECRET_KEY_ACCES meant to be it? It has to be called AWS_SECRET_ACCESS_KEY",
     )
 
 

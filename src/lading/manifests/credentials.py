@@ -171,7 +171,7 @@ def _pair(seen: Seen) -> list[CredentialEnv] | Lacking:
     if missing:
         return Lacking(
             message=f"Secret {seen.name} has no {' and no '.join(missing)}; its keys: {_list(seen.keys)}",
-            hint=_near(missing[0], seen),
+            hint=_near(missing[0], seen, besides=[key for key in found.values() if key]),
         )
     found["AWS_SESSION_TOKEN"] = _spelt(seen.keys, _SESSION)
     return [CredentialEnv(name=name, secret=seen.name, key=key) for name, key in found.items() if key]
@@ -206,10 +206,11 @@ def _no_key(seen: Seen, key: str) -> Lacking:
     )
 
 
-def _near(wanted: str, seen: Seen) -> str:
-    near = nearest(wanted, list(seen.keys))
-    asked = f"is {near} meant? Keys are told by their names: " if near else ""
-    return f"{asked}add {wanted} to the Secret, or name another one"
+def _near(wanted: str, seen: Seen, *, besides: Sequence[str] = ()) -> str:
+    near = nearest(wanted, [key for key in seen.keys if key not in besides])
+    if near:
+        return f"is {near} meant to be it? It has to be called {wanted}"
+    return f"add {wanted} to the Secret, or name another one"
 
 
 def _used(seen: Seen, identity: Sequence[CredentialEnv]) -> tuple[str, ...]:

@@ -1,39 +1,49 @@
 """Whether the API server would take our Job and its pods: quota, limits, PodSecurity, webhooks all speak in a dry run."""
 
 import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from lading.cluster import kinds
 from lading.cluster.client import Cluster
 from lading.cluster.kinds import Object
+from lading.diagnosis.admission import refused
 from lading.errors import ClusterConflict, ClusterDenied, ClusterError, ClusterUnreachable
+from lading.placement import problems
 from lading.placement.problems import Problem
 from lading.spec.credentials import Credentials
 from lading.spec.documents import nearest
 from lading.spec.placement import Placement
 
 _REGISTRY = ("kubernetes.io/dockerconfigjson", "kubernetes.io/dockercfg")
-_REMEDIES = (
-    ("exceeded quota", "quota", "free some of the namespace's quota, or have it raised: kubectl describe quota"),
-    ("violates PodSecurity", "pod-security", "the namespace forbids what our pods need: ask its administrator"),
-    ("maximum", "limit-range", "the namespace's LimitRange refuses it: kubectl describe limitrange"),
-    ("minimum", "limit-range", "the namespace's LimitRange refuses it: kubectl describe limitrange"),
-    ("failed quota", "quota", "the namespace's quota wants what our pods do not say: kubectl describe quota"),
-)
 
 
-async def check(cluster: Cluster, job: Object, placement: Placement, credentials: Credentials) -> tuple[Problem, ...]:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answers:
+    """What is in the way.
+
+    Attributes:
+        refusals: By the API server: no pod like the Job's would be admitted.
+        lacking: Objects that its pods name and that are not there, or are not what they should be.
+    """
+
+    refusals: tuple[Problem, ...] = ()
+    lacking: tuple[Problem, ...] = ()
+
+
+async def check(cluster: Cluster, job: Object, placement: Placement, credentials: Credentials) -> Answers:
     """What is wrong with *job* in the eyes of the API server, and with the objects its pods name."""
-    found = await asyncio.gather(
-        _dry(cluster, job),
-        _dry(cluster, _pod(job)),
-        *(_registry(cluster, name) for name in placement.pull_secrets),
-        _authority(
-            cluster,
-            placement.ca_config_map or credentials.ca_config_map,
-            "ca.crt" if placement.ca_config_map else credentials.ca_key,
-        ),
+    config_map = placement.ca_config_map or credentials.ca_config_map
+    key = "ca.crt" if placement.ca_config_map else credentials.ca_key
+    tried = await asyncio.gather(_dry(cluster, job), _dry(cluster, _pod(job)))
+    named = await asyncio.gather(
+        *(_registry(cluster, name) for name in placement.pull_secrets), _authority(cluster, config_map, key)
     )
+    return Answers(refusals=_once(tried), lacking=_once(named))
+
+
+def _once(found: Sequence[Problem | None]) -> tuple[Problem, ...]:
     kept = {one.message: one for one in found if one is not None}
     return tuple(kept.values())
 
@@ -58,11 +68,10 @@ async def _dry(cluster: Cluster, document: Object) -> Problem | None:
 
 
 def _told(error: ClusterError, kind: str) -> Problem:
-    said = error.message.rpartition(" is forbidden: ")[2]
-    for words, code, hint in _REMEDIES:
-        if words in said:
-            return Problem(code=code, message=f"the cluster refuses our {kind}: {said}", hint=hint)
-    return Problem(code="admission", message=f"the cluster refuses our {kind}: {said}", hint=error.hint)
+    found = refused(error.message, subject=f"our {kind}")
+    if found.cause == "unknown":
+        return Problem(code="admission", message=f"the cluster refuses our {kind}: {error.message}", hint=error.hint)
+    return problems.found(found)
 
 
 async def _registry(cluster: Cluster, name: str) -> Problem | None:

@@ -12,7 +12,7 @@ from lading.cluster import access, kinds
 from lading.cluster.access import Right
 from lading.cluster.client import Cluster
 from lading.cluster.kinds import Object
-from lading.errors import ClusterDenied, ClusterError
+from lading.errors import ClusterDenied
 from lading.events import SourceListed
 from lading.manifests import jobs
 from lading.placement import admission, claim_checks, holding, looking, mounts, problems
@@ -78,6 +78,17 @@ class Preflight:
             raise problems.failed(self.problems, "the pull cannot be started")
 
 
+async def require_rights(cluster: Cluster) -> None:
+    """Nothing, if all rights are there without which a pull onto a claim is not even begun.
+
+    Raises:
+        ClusterDenied: Those that are missing, with the rules that give them.
+    """
+    missing = await cluster.missing(RIGHTS)
+    if missing:
+        raise access.denied(missing, what="a pull onto a claim")
+
+
 async def preflight(
     cluster: Cluster,
     command: PullCommand,
@@ -107,16 +118,6 @@ async def preflight(
         InvalidInput: What was said of credentials contradicts itself.
         ClusterUnreachable: There is no cluster to ask.
     """
-    missing = await cluster.missing(RIGHTS)
-    if missing:
-        problem = problems.of("right", access.denied(missing, what="a pull into a claim"))
-        return Preflight(
-            problems=(problem,),
-            placement=placement,
-            credentials=Credentials(),
-            holding=Holding(),
-            update=UpdatePlan(claim=claim),
-        )
     found, (given, lacking), (held, notes) = await asyncio.gather(
         claim_checks.check(cluster, claim),
         credentialing.gathered(cluster, refs.parse(command.source), credentials),
@@ -130,7 +131,8 @@ async def preflight(
         update, kept = await updating.planned(cluster, found.claim, during_update, replace_old=replace_old)
     placed, why = await _placed(cluster, placement, hold)
     answers = await admission.check(cluster, _job(command, placed, given, claim, cluster.namespace), placed, given)
-    known = _once((*found.problems, *lacking, *((hold.problem,) if hold.problem else ()), *kept, *answers))
+    refusals = [] if _lacks_account(lacking) else answers.refusals
+    known = (*found.problems, *lacking, *((hold.problem,) if hold.problem else ()), *kept, *refusals, *answers.lacking)
     begun = Preflight(
         problems=known,
         placement=placed,
@@ -139,7 +141,7 @@ async def preflight(
         update=update,
         notes=(*given.notes, *notes, *why),
     )
-    if not look or any(one.code in _BLOCKING for one in known):
+    if not look or answers.refusals or any(one.code in _BLOCKING for one in known):
         return begun
     mounted = claim if found.claim is not None and not found.problems and hold.free else None
     return await _looked(cluster, begun, command, mounted, replace_old=replace_old, wait_s=wait_s)
@@ -181,13 +183,14 @@ async def _looked(
         credentials=begun.credentials,
         deadline_s=int(wait_s) + 60,
     )
-    try:
-        seen = await looking.look(cluster, pod, wait_s=wait_s)
-    except ClusterError as error:  # admission said no to the pod, and said so to the dry run before
-        seen = problems.of("admission", error)
+    seen = await looking.look(cluster, pod, wait_s=wait_s)
     if isinstance(seen, Problem):
-        return replace(begun, problems=_once((*begun.problems, _explained(seen, begun.credentials))))
-    found = (*_room(seen, replace_old=replace_old), *(_pinned(begun.holding, seen) if replace_old else ()))
+        return replace(begun, problems=(*begun.problems, _explained(seen, begun.credentials)))
+    found = (
+        *_writable(begun, seen, mounted),
+        *_room(seen, mounted, replace_old=replace_old),
+        *(_pinned(begun.holding, seen) if replace_old else ()),
+    )
     return replace(begun, listed=seen, problems=(*begun.problems, *found))
 
 
@@ -222,7 +225,21 @@ _NO_CREDENTIALS = (
 )
 
 
-def _room(listed: SourceListed, *, replace_old: bool) -> tuple[Problem, ...]:
+def _writable(begun: Preflight, listed: SourceListed, claim: str | None) -> tuple[Problem, ...]:
+    """Where kubelet does not give the volume to the pod's group (NFS, a volume that is mounted already), modes decide."""
+    if listed.writable is not False:
+        return ()
+    group = f"group {begun.placement.fs_group}" if begun.placement.fs_group is not None else "the group it is given"
+    return (
+        Problem(
+            code="not-writable",
+            message=f"the root of claim {claim} is not writable for {group}, which our pods run as",
+            hint=f"name the group that owns it: --fs-group GROUP; or `lading claim repair-permissions pvc://{claim}`",
+        ),
+    )
+
+
+def _room(listed: SourceListed, claim: str | None, *, replace_old: bool) -> tuple[Problem, ...]:
     """Whether what is to come fits into what is free."""
     need_bytes = listed.size_bytes - listed.kept_bytes
     if listed.unchanged or listed.free_bytes is None or need_bytes <= listed.free_bytes:
@@ -234,7 +251,7 @@ def _room(listed: SourceListed, *, replace_old: bool) -> tuple[Problem, ...]:
         old = units.show_bytes(listed.replaceable_bytes)
         hint = f"resize the claim; or give up the version that is there ({old}): --replace-old"
     else:
-        hint = "resize the claim, or `lading prune` it"
+        hint = f"resize the claim, or `lading prune pvc://{claim}`"
     return (Problem(code="no-space", message=has, hint=hint),)
 
 
@@ -253,12 +270,6 @@ def _pinned(hold: Holding, listed: SourceListed) -> tuple[Problem, ...]:
     )
 
 
-def _once(known: Sequence[Problem]) -> tuple[Problem, ...]:
-    """Each kind of problem once where the API server says again what was found before."""
-    kept = {(one.code, one.message): one for one in known}
-    named = {one.code for one in known}
-    return tuple(one for one in kept.values() if not (one.code == "admission" and _said_before(one, named)))
-
-
-def _said_before(problem: Problem, codes: set[str]) -> bool:
-    return "service-account-missing" in codes and "service account" in problem.message
+def _lacks_account(known: Sequence[Problem]) -> bool:
+    """Whether the API server's refusal says again what was found before it was asked."""
+    return any(one.code == "service-account-missing" for one in known)

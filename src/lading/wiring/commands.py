@@ -1,6 +1,8 @@
 """A command document against a mounted volume, with the flows that the command line runs."""
 
 import asyncio
+import os
+import stat
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -131,18 +133,24 @@ def _beside(order: Order, root: Path) -> dict[str, Any]:
     if not root.is_dir():
         return {}
     found = find.locate(LocalRef(path=str(root)))
-    free_bytes = faults.free_bytes(root)
+    room = {"free_bytes": faults.free_bytes(root), "writable": _may_write(root.stat(), os.geteuid(), os.getgroups())}
     if found is None:
-        return {"free_bytes": free_bytes}
+        return room
     versions = [manifest for manifest in found.volume.manifests() if manifest.model == order.model]
     finished = dict(journal.read(root / layout.journal(pulling.transfer_id(order, found.volume.id))).finished)
     return {
-        "free_bytes": free_bytes,
+        **room,
         "kept_bytes": pulling.plan(order, finished).kept_bytes,
         "published": tuple(manifest.version for manifest in versions),
         "replaceable_bytes": sum(manifest.size_bytes for manifest in versions),
         "unchanged": next((one.version for one in versions if planning.is_published(order.listing, one)), None),
     }
+
+
+def _may_write(root: os.stat_result, user: int, groups: Sequence[int]) -> bool:
+    """By the modes alone: the mount that is asked about is read-only here, and will not be."""
+    bit = stat.S_IWUSR if root.st_uid == user else stat.S_IWGRP if root.st_gid in groups else stat.S_IWOTH
+    return user == 0 or bool(root.st_mode & bit)
 
 
 @contextmanager

@@ -22,7 +22,7 @@ from lading.manifests import gitops, ours
 from lading.manifests import jobs as manifests
 from lading.placement import follow, helper, jobs, likeness, update
 from lading.placement.jobs import Run
-from lading.placement.preflight import Preflight, preflight
+from lading.placement.preflight import Preflight, preflight, require_rights
 from lading.placement.update import Freed, UpdatePlan
 from lading.spec.command import PullCommand
 from lading.spec.job import JobChoice
@@ -127,8 +127,10 @@ async def plan(cluster: Cluster, order: PullCommand, claim: str, *, choice: Choi
     """What a pull onto *claim* will create; where the same pull runs already, that Job.
 
     Raises:
+        ClusterDenied: The rights that are missing.
         PreflightFailed: All that is in its way.
     """
+    await require_rights(cluster)
     name = manifests.name(order, claim=claim, model=order.model)
     before = await cluster.find(JOB, name)
     if before is not None and jobs.state(before) in {"waiting", "running"}:
