@@ -178,7 +178,7 @@ SCENES = {
     "claim-unbound": Scene("claim-unbound", objects=(claim("unbound", size="7777Gi"), holding("", "unbound")), fatal=False),
     "volume-elsewhere": Scene("volume-elsewhere", objects=(volume("elsewhere", to="elsewhere", node="node-9"), claim("elsewhere", volume="{namespace}-elsewhere"), holding("", "elsewhere")), fatal=False),
     "claim-held": Scene("claim-held", objects=(volume("held", to="held", modes=["ReadWriteOncePod"]), claim("held", modes=["ReadWriteOncePod"], volume="{namespace}-held"), holding("holder", "held"), holding("", "held")), fatal=False),
-    "selector": Scene("no-node-fits", objects=(pod("", "sleep", "9", spec={"nodeSelector": {"gpu": "h200"}}),), fatal=False),
+    "selector": Scene("no-node-fits", objects=(pod("", "sleep", "9", spec={"nodeSelector": {"gpu": "h200"}}),), fatal=False, words=("gpu=h200",)),
     "tainted": Scene("no-node-fits", objects=(pod("", "sleep", "9", spec={"nodeSelector": {"diagnosis": "tainted"}}),), fatal=False, words=("--toleration",)),
     "too-big": Scene("no-room-on-nodes", objects=(pod("", "sleep", "9", resources={"requests": {"memory": "9000Gi"}}),), fatal=False, words=("memory",)),
     # ----------------------------------------------------------------------------------------------------- ending

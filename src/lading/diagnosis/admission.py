@@ -13,7 +13,7 @@ _SIGNS = (
     Sign(
         r"exceeded quota: ([\w.-]+), requested: (.+?), used: (.+?), limited: (.+)",
         "quota-exceeded",
-        "the quota {0} has no room for {subject}: it asks for {1}, {2} of {3} is used",
+        "the quota {0} has no room for {subject}: it asks for {1}; used: {2}; allowed: {3}",
         "wait until something else ends, or have the quota raised: `kubectl describe resourcequota {0}`",
         fatal=False,
     ),

@@ -1,10 +1,11 @@
 """Why a pod does not run, or ended: from the pod and its events."""
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from lading.diagnosis import endings, finding, images, scheduling, starting
 from lading.diagnosis.finding import Finding, Object
+from lading.spec.lines import one_line
 
 
 def watching(pod: Object, events: Sequence[Object]) -> Finding | None:
@@ -64,7 +65,14 @@ def _unscheduled(pod: Object, events: Sequence[Object]) -> Finding | None:
         return Finding(cause="scheduling-gated", sentence=sentence, remedy="a queue (Kueue) or a controller lifts the gate", evidence=(message,))  # fmt: skip
     if not message:
         message = next(map(finding.message, finding.newest(events, "FailedScheduling")), "")
-    return scheduling.unschedulable(message) if message else None
+    return scheduling.unschedulable(message, asked=_selector(pod)) if message else None
+
+
+def _selector(pod: Object) -> str:
+    """The labels that its node must have: ``disk=gold, zone=a``."""
+    labels = finding.at(pod, "spec", "nodeSelector")
+    known = labels if isinstance(labels, Mapping) else {}
+    return ", ".join(f"{one_line(key)}={finding.text(known, key)}" for key in known if isinstance(key, str))
 
 
 def _creating(pod: Object, events: Sequence[Object]) -> Finding | None:

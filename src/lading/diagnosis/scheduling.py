@@ -23,13 +23,19 @@ _NODES = (
 )  # fmt: skip
 
 
-def unschedulable(message: str) -> Finding:
-    """What the scheduler's *message* means; its own words under ``unschedulable`` where nothing in it is known."""
+def unschedulable(message: str, *, asked: str = "") -> Finding:
+    """What the scheduler's *message* means; its own words under ``unschedulable`` where nothing in it is known.
+
+    Args:
+        message: Of the pod's condition, or of the event.
+        asked: The labels that the pod's node must have.
+    """
     claim = texts.first(_CLAIM, message, "")
     if claim is not None:
         return claim
     found = [one for one in (sign.finding(message, "") for sign in _NODES) if one is not None]
-    sentence = f"no node takes the pod: {_reasons(message)}"
+    labels = f" (it asks for a node with {asked})" if asked else ""
+    sentence = f"no node takes the pod{labels}: {_reasons(message)}"
     if not found:
         return Finding(cause="unschedulable", sentence=sentence, remedy="", evidence=(message,))
     busy = found[0].cause == "no-room-on-nodes"  # the others are the nodes that are not meant for it
