@@ -124,13 +124,13 @@ class BreakingChannel:
 
     def receive(self) -> bytes:
         """The next bytes, as many as still come."""
+        if self._received == 0:
+            self._inner.close()
+            raise ChannelClosed("cut")
         data = self._inner.receive()
         if self._received is None:
             return data
         part, self._received = data[: self._received], max(0, self._received - len(data))
-        if data and not part:
-            self._inner.close()
-            raise ChannelClosed("cut")
         return part
 
     def close(self) -> None:
