@@ -76,7 +76,7 @@ class Pulls:
             run = await jobs.start(cluster, document)
             beside = asyncio.create_task(asyncio.to_thread(during, self, run)) if during else None
             try:
-                async with asyncio.timeout(150):
+                async with asyncio.timeout(60):
                     return await follow.follow(cluster, run, emit=self.told.append, remove_unstartable=True)
             finally:
                 if beside is not None:

@@ -68,6 +68,7 @@ async def test_the_next_attempt_fetches_only_what_was_not_finished(namespace, pu
         before.extend(pulled(pulls))
         (pod,) = pulls.pods()
         kill(pulls, pod)
+        wait("its processes have ended", lambda: not processes(pod["metadata"]["uid"]))
         pulls.web.slow = 0.0
 
     result = await pulls.pull(pulls.document(offer(pulls, "m"), "m"), during=during)

@@ -8,6 +8,9 @@ from lading.events import Emit, Published, Unchanged, Verified, ignore
 from lading.flows import pull as pulling
 from lading.flows import verify as verifying
 from lading.spec import ref as refs
+from lading.spec.job import JobChoice
+from lading.spec.placement import Choice
+from lading.spec.ref import ClaimRef
 from lading.volume import find
 from lading.weights.manifest import Manifest
 from lading.wiring import volumes
@@ -24,13 +27,18 @@ def pull(
     exclude: Sequence[str] = (),
     expect: str = "auto",
     use: bool = True,
+    where: Choice | None = None,
+    job: JobChoice | None = None,
     emit: Emit = ignore,
 ) -> Published | Unchanged:
     """Bring weights from *source* onto the volume *dest*, as ``lading pull`` does.
 
+    Onto a claim, ``pvc://claim/model``, it runs in a Job, which goes on should this process end: the same call follows
+    it again. A folder of this machine is streamed there.
+
     Args:
         source: A folder or file, ``s3://bucket/prefix``, or ``https://host/file``.
-        dest: A volume: any folder; made when it is not there. Below a volume: the model's name on it.
+        dest: A volume: any folder; made when it is not there. Below a volume: the model's name on it. Or a claim.
         model: Its name on the volume; made from the source's name by default.
         version: The first 12 digits of the source's revision by default.
         endpoint: Address of an S3 store other than AWS.
@@ -38,13 +46,24 @@ def pull(
         exclude: Patterns of paths to leave out.
         expect: The format it must have; ``any`` for no check.
         use: Make it the current version of its model.
+        where: For a claim: which cluster, and how our pods run there.
+        job: For a claim: how the Job gets at its source, and when it is given up.
         emit: Told each step.
 
     Raises:
         LadingError: Nothing is visible under the model's name then; what was finished is kept for the next call.
     """
-    reference = refs.parse(str(source))
-    place, name, wanted = volumes.destination(refs.parse(str(dest)), model, version)
+    reference, target = refs.parse(str(source)), refs.parse(str(dest))
+    if isinstance(target, ClaimRef):
+        from lading.wiring import onto
+
+        return portal.run(
+            onto.onto_claim(
+                reference, target, model=model, version=version, endpoint=endpoint, files=files, exclude=exclude,
+                expect=expect, use=use, choice=where or Choice(), job=job or JobChoice(), emit=emit,
+            )
+        )  # fmt: skip
+    place, name, wanted = volumes.destination(target, model, version)
     adapter = volumes.source(reference, endpoint=endpoint, files=files)
     try:
         return portal.run(

@@ -1,9 +1,8 @@
 """`lading pull` onto a claim: in a Job beside the volume, or, from a folder of this machine, through a pod there."""
 
-import asyncio
 from collections.abc import Sequence
 from contextlib import AsyncExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from lading.cli.in_job import InJob
@@ -13,14 +12,10 @@ from lading.cli.pull import PullView, tell_done, tell_order
 from lading.cli.watching import Watching
 from lading.cli.where import Where
 from lading.errors import InvalidInput
-from lading.events import Published, PullPlanned, Unchanged
-from lading.flows import pull as flow
+from lading.events import PullPlanned, Unchanged
 from lading.spec import units
 from lading.spec.ref import ClaimRef, LocalRef, Reference
-from lading.volume.find import Found
-from lading.wiring import claims, pulls, volumes
-
-FILES_BYTES = 128 << 10  # the names travel in the Job's document, twice
+from lading.wiring import onto, pulls
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,6 +38,7 @@ async def pull_onto_claim(asked: Asked, where: Where, job: InJob, output: Output
     """Bring it there by the way that fits the source."""
     try:
         if isinstance(asked.source, LocalRef):
+            _no_job(asked, job)
             await _upload(asked, where, output, view)
         else:
             await _in_job(asked, where, job, output, view)
@@ -61,7 +57,7 @@ async def _in_job(asked: Asked, where: Where, in_job: InJob, output: Output, vie
         model=asked.model,
         version=asked.version,
         endpoint=asked.endpoint,
-        files=_names(asked.files),
+        files=onto.names(asked.files),
         exclude=asked.exclude,
         expect=asked.expect,
         use=asked.use,
@@ -131,60 +127,39 @@ def _tell_plan(output: Output, planned: pulls.Planned, around: Sequence[str]) ->
         output.say(f"  {note}")
 
 
-def _names(files: Path | None) -> tuple[str, ...] | None:
-    """The lines of a file of names, as they travel with the command.
+# ---------------------------------------------------------------------------------------------------------- streamed
+
+
+def _no_job(asked: Asked, job: InJob) -> None:
+    """A folder of this machine is streamed from here.
 
     Raises:
-        InvalidInput: It cannot be read, or is too long to travel.
+        InvalidInput: An option says how a Job or another source is to be.
     """
-    if files is None:
-        return None
-    try:
-        text = files.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise InvalidInput(f"--files {files} cannot be read: {error}") from error
-    if len(text) > FILES_BYTES:
+    if replace(job, wait=False, yes=False) != InJob():
         raise InvalidInput(
-            f"--files {files} has {units.show_bytes(len(text))}, a Job carries {units.show_bytes(FILES_BYTES)}",
-            hint="put the list beside the files as SHA256SUMS and name that",
+            f"{asked.source} is a folder of this machine: it is streamed from here, not pulled by a Job",
+            hint="leave out the options of a Job",
         )
-    return tuple(text.splitlines())
-
-
-# ---------------------------------------------------------------------------------------------------------- streamed
+    if asked.endpoint or asked.files:
+        raise InvalidInput(
+            f"--endpoint and --files are for other sources; {asked.source} is a folder", hint="leave them out"
+        )
 
 
 async def _upload(asked: Asked, where: Where, output: Output, view: PullView) -> None:
     """Stream a folder of this machine into a pod that mounts the claim; or write to it, where it is mounted here."""
-    adapter = volumes.source(asked.source, endpoint=asked.endpoint, files=asked.files)
     watching = Watching(output, view, where.choice())
     place = f"pvc://{asked.dest.claim}"
 
-    async def decided(found: Found) -> flow.Order:
-        return await flow.decide(
-            adapter,
-            found.volume,
-            asked.source,
-            model=asked.model or found.model,
-            version=asked.version or found.version,
-            expect=asked.expect,
-            exclude=asked.exclude,
-        )
-
     async def work() -> None:
-        async with claims.reached(asked.dest, where.choice(), write=not asked.dry_run, emit=watching) as found:
+        async with onto.upload(
+            asked.source, asked.dest, model=asked.model, version=asked.version, exclude=asked.exclude,
+            expect=asked.expect, choice=where.choice(), write=not asked.dry_run, emit=watching,
+        ) as upload:  # fmt: skip
             if asked.dry_run:
-                tell_order(output, await decided(found), place)
+                tell_order(output, await upload.decided(), place)
                 return
-            user = await asyncio.to_thread(pulls.who)
+            tell_done(output, await upload.bring(use=asked.use), place, then="verify")
 
-            async def bring() -> Published | Unchanged:
-                order = await decided(found)
-                return await flow.fulfil(order, adapter, found.volume, use=asked.use, user=user, emit=watching)
-
-            tell_done(output, await claims.persistent(bring, emit=watching), place, then="verify")
-
-    try:
-        await stoppable(work(), kept="finished files are kept")
-    finally:
-        adapter.close()
+    await stoppable(work(), kept="finished files are kept")

@@ -5,7 +5,7 @@ message, else from the report on the claim. Nothing here changes the Job, but fo
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import aclosing, asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -28,7 +28,12 @@ from lading.placement.jobs import Run
 T = TypeVar("T")
 LOOK_EVERY_S = 2.0  # while nothing runs: events of pods come without a change of the pod
 RECONNECT_S = 5.0
+PASSING_S = 15.0  # what keeps a first pod from starting may pass by itself, such as the end of another pod, for so long
 SETTLES_WITHIN_S = 15.0  # a node that is slow to report; the result is known already
+#: Somebody else's turn, or work under way: waited for without an end.
+_AWAITED = frozenset({"suspended", "scheduling-gated", "provisioning", "waits-for-consumer"})
+#: What helps when no other attempt comes.
+_LAST_REMEDY = {"out-of-memory": "give it more, such as --memory 1Gi: it goes on where it was"}
 Report = Callable[[], Awaitable[JobReport | None]]
 _EVENTS: TypeAdapter[Event] = TypeAdapter(Event)
 
@@ -82,6 +87,7 @@ class _Following:
     reading: str | None = None
     since: datetime | None = None
     said: set[str] = field(default_factory=set)
+    stuck: tuple[str, float] | None = None
 
     async def once(self) -> Event:
         """The result, over one connection."""
@@ -114,12 +120,23 @@ class _Following:
         """Say why nothing runs yet; end it where nothing ever will."""
         if scene.job is None:
             return
-        found = diagnosing.watching(scene.job, scene.in_order(), await scene.events())
+        events = await scene.events()
+        found = diagnosing.watching(scene.job, scene.in_order(), events)
         if found is None:
+            self.stuck = None
             return
-        if found.fatal and not self.started and not self.read:
-            raise _Unstartable(_meaning(found))
+        if not self.started and (found.fatal or self._is_stuck(found, events)):
+            raise _Unstartable(_meaning(found, self.run))
         self.say(found.sentence, key=found.cause, hint=found.remedy or None)
+
+    def _is_stuck(self, found: Finding, events: Sequence[Object]) -> bool:
+        """Whether what may pass has not passed for long enough, and nobody is at work on it."""
+        if found.cause in _AWAITED or any(event.get("reason") == "TriggeredScaleUp" for event in events):
+            return False
+        now = asyncio.get_running_loop().time()
+        if self.stuck is None or self.stuck[0] != found.cause:
+            self.stuck = (found.cause, now)
+        return now - self.stuck[1] >= PASSING_S
 
     async def _read(self, pod: Object) -> None:
         """Tell what *pod* says, until it has ended."""
@@ -168,7 +185,7 @@ class _Following:
             )
         found = diagnosing.ended(job, scene.in_order(), await scene.events(), log)
         if found is not None:
-            raise _meaning(found, log)
+            raise _meaning(found, self.run, log)
         raise PodFailed(f"Job {self.run.name} ended, and nothing says with what", log=log)
 
     async def _reported(self) -> Event | None:
@@ -185,11 +202,12 @@ class _Following:
         return told
 
 
-def _meaning(found: Finding, log: tuple[str, ...] = ()) -> LadingError:
-    """The error that a finding is."""
-    if found.cause.startswith("claim"):
-        return ClaimUnusable(found.sentence, hint=found.remedy or None)
-    return PodFailed(found.sentence, hint=found.remedy or None, log=log)
+def _meaning(found: Finding, run: Run, log: tuple[str, ...] = ()) -> LadingError:
+    """The error that a finding is. A pod's events do not say which claim they mean; we do."""
+    sentence = found.sentence
+    if sentence.startswith("the claim "):
+        return ClaimUnusable(sentence.replace("the claim", f"claim {run.claim}", 1), hint=found.remedy or None)
+    return PodFailed(sentence, hint=_LAST_REMEDY.get(found.cause) or found.remedy or None, log=log)
 
 
 # ---------------------------------------------------------------------------------------------------------- the scene
