@@ -326,6 +326,37 @@ def data(path):
     return base64.b64encode(path.read_bytes()).decode()
 
 
+async def test_a_renewed_certificate_is_shown_at_once(authority, tmp_path):
+    """A connection keeps the certificate it was made with: after a refusal there is a new one."""
+    for name in ("old", "new"):
+        pki.write_leaf(authority, name, f"/CN={name}", [f"DNS:{name}"])
+    status = json.dumps({
+        name: {"clientCertificateData": (authority / f"{name}.crt").read_text(),
+               "clientKeyData": (authority / f"{name}.key").read_text()} for name in ("old", "new")
+    }).replace("{", "{{").replace("}", "}}")  # fmt: skip
+    body = PLUGIN.replace("{status}", status + "['new' if os.path.exists('{folder}/renew') else 'old']")
+    user = json.loads(plugin(tmp_path, {}, body=body).read_text())["users"][0]["user"]
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH, cafile=authority / "ca.crt")
+    context.load_cert_chain(authority / "server.crt", authority / "server.key")
+    context.verify_mode = ssl.CERT_REQUIRED
+
+    async def answer(request):
+        shown = dict(part[0] for part in request.transport.get_extra_info("peercert")["subject"])["commonName"]
+        refused = shown == "old" and (tmp_path / "renew").exists()
+        return web.json_response({"metadata": {"name": shown}}, status=401 if refused else 200)
+
+    server = RawTestServer(answer)
+    await server.start_server(ssl=context)
+    trusted = {"certificate-authority-data": data(authority / "ca.crt")}
+    async with Cluster(
+        connect(write(tmp_path / "config", server=str(server.make_url("")), cluster=trusted, user=user))
+    ) as cluster:
+        assert (await cluster.get(POD, "x"))["metadata"]["name"] == "old"
+        (tmp_path / "renew").touch()
+        assert (await cluster.get(POD, "x"))["metadata"]["name"] == "new"
+    await server.close()
+
+
 async def test_an_authority_is_trusted_by_file_and_by_data(authority, tmp_path):
     """A relative file is beside the kubeconfig; another authority is not trusted, and that is said at once."""
     (tmp_path / "ca.crt").write_bytes((authority / "ca.crt").read_bytes())

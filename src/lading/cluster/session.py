@@ -70,16 +70,14 @@ class Session:
 
     def __init__(self, connection: Connection) -> None:
         self.connection = connection
-        self._http = aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(ssl=connection.tls or True, limit=0),
-            cookie_jar=aiohttp.DummyCookieJar(),
-            middlewares=(_keep_refusal,),
-        )
+        self._http = self._pool()
+        self._former: list[aiohttp.ClientSession] = []
         self._answered = False
 
     async def close(self) -> None:
         """Close all connections; idempotent."""
-        await self._http.close()
+        for pool in (*self._former, self._http):
+            await pool.close()
 
     async def send(self, request: Request, *, patience: retry.Patience | None = None) -> Object:
         """The document that answers *request*; faults are borne.
@@ -149,6 +147,13 @@ class Session:
 
     # ------------------------------------------------------------------------------------------------------- inside
 
+    def _pool(self) -> aiohttp.ClientSession:
+        return aiohttp.ClientSession(
+            connector=aiohttp.TCPConnector(ssl=self.connection.tls or True, limit=0),
+            cookie_jar=aiohttp.DummyCookieJar(),
+            middlewares=(_keep_refusal,),
+        )
+
     async def _upgraded(
         self, request: Request, protocols: Sequence[str], *, renew: bool
     ) -> aiohttp.ClientWebSocketResponse:
@@ -171,6 +176,9 @@ class Session:
 
     async def _headers(self, request: Request, *, renew: bool) -> dict[str, str]:
         own = await self.connection.identity.headers(renew=renew)
+        if renew:  # a connection goes on showing the certificate that it was made with
+            self._former.append(self._http)
+            self._http = self._pool()
         return {**own, "Accept": "application/json", "Content-Type": request.content, "User-Agent": "lading"}
 
     def _way(self) -> dict[str, Any]:
