@@ -39,7 +39,7 @@ def service(**annotations):
         "apiVersion": "serving.kserve.io/v1beta1",
         "kind": "InferenceService",
         "metadata": {"name": "tiny", "annotations": annotations},
-        "spec": {"predictor": {"model": model}},
+        "spec": {"predictor": {"terminationGracePeriodSeconds": 1, "model": model}},
     }
 
 

@@ -2,7 +2,10 @@
 
 Blocks of one document run in order, in one folder, as one reader would: `bash` with `set -euo pipefail`, `python` in one
 namespace, `yaml` and `json` are parsed, and a Study is validated. `text` shows output. A block that cannot run here is
-preceded by `<!-- not run: REASON -->`; one that must go to a file by `<!-- file: NAME -->`.
+preceded by `<!-- not run: REASON -->`; one that must go to a file by `<!-- file: NAME -->`; one that an administrator of the
+cluster runs by `<!-- admin -->`.
+
+A page may need a place to run: `PLACES` names its fixture.
 """
 
 import json
@@ -26,6 +29,8 @@ _BLOCK = re.compile(
     r"(?:<!-- (?P<note>[^\n]*?) -->\n+)?^(?P<fence>```+)(?P<language>\w*)[^\n]*\n(?P<text>.*?)^(?P=fence)\s*$",
     re.MULTILINE | re.DOTALL,
 )
+#: What must be there before a page's blocks are run: a fixture of this folder.
+PLACES = {"docs/claims.md": "on_claims"}
 _SHOWN = {"text", "mermaid", ""}
 
 
@@ -45,16 +50,24 @@ def blocks(path: Path) -> list[Block]:
     ]
 
 
-@pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
-def test_blocks(path, tmp_path, record_property):
+def _pages():
+    for path in DOCUMENTS:
+        name = str(path.relative_to(ROOT))
+        marks = [pytest.mark.real("cluster"), pytest.mark.slow, pytest.mark.timeout(600)] if name in PLACES else []
+        yield pytest.param(path, PLACES.get(name), id=name, marks=marks)
+
+
+@pytest.mark.parametrize(("path", "place"), [*_pages()])
+def test_blocks(path, place, tmp_path, record_property, request):
     """All blocks of one document, as one reader meets them."""
+    admin = request.getfixturevalue(place) if place else {}
     counts = {"run": 0, "not run": 0, "shown": 0}
     namespace: dict[str, object] = {"__name__": "__docs__"}
     before = Path.cwd()
     os.chdir(tmp_path)
     try:
         for block in blocks(path):
-            counts[_run(block, path, tmp_path, namespace)] += 1
+            counts[_run(block, path, tmp_path, namespace, admin if block.note == "admin" else {})] += 1
     finally:
         os.chdir(before)
         subprocess.run(
@@ -74,7 +87,7 @@ def test_every_block_has_a_language_that_says_what_it_is():
     assert wrong == []
 
 
-def _run(block: Block, path: Path, folder: Path, namespace: dict[str, object]) -> str:
+def _run(block: Block, path: Path, folder: Path, namespace: dict[str, object], more: dict[str, str]) -> str:
     where = f"{path.name}:{block.line}"
     if block.note.startswith("not run: "):
         return "not run"
@@ -84,7 +97,7 @@ def _run(block: Block, path: Path, folder: Path, namespace: dict[str, object]) -
         (folder / block.note.removeprefix("file: ")).write_text(block.text)
     match block.language:
         case "bash":
-            _bash(block.text, where, folder)
+            _bash(block.text, where, folder, more)
         case "python":
             exec(compile("\n" * block.line + block.text, str(path), "exec"), namespace)
         case "yaml":
@@ -94,8 +107,9 @@ def _run(block: Block, path: Path, folder: Path, namespace: dict[str, object]) -
     return "run"
 
 
-def _bash(script: str, where: str, folder: Path) -> None:
-    environment = {**os.environ, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}", "NO_COLOR": "1"}
+def _bash(script: str, where: str, folder: Path, more: dict[str, str]) -> None:
+    path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
+    environment = {**os.environ, "PATH": path, "NO_COLOR": "1", **more}
     done = subprocess.run(
         ["bash", "-euo", "pipefail", "-c", script], cwd=folder, env=environment, capture_output=True, text=True,
         timeout=280, check=False, stdin=subprocess.DEVNULL,

@@ -6,7 +6,7 @@ import shutil
 import subprocess
 from pathlib import Path
 
-from tests.testbed import archives, docker, packages
+from tests.testbed import archives, docker, mounts, packages
 from tests.testbed.places import IMAGES
 
 NAME = "docker.io/testbed/base:1"
@@ -41,7 +41,7 @@ def archive() -> Path:
             version = max((root / "usr/lib").glob("python3.*")).name.removeprefix("python")
             archives.write(path, NAME, root, ["python3"])
         finally:
-            shutil.rmtree(root, ignore_errors=True)
+            _remove(root)
         _RECORD.write_text(json.dumps({"python": version, "suite": packages.suite()}))
     return path
 
@@ -70,8 +70,13 @@ def python_version() -> str:
     return str(json.loads(_RECORD.read_text())["python"])
 
 
-def _bootstrap(root: Path) -> None:
+def _remove(root: Path) -> None:
+    mounts.unmount(root)
     shutil.rmtree(root, ignore_errors=True)
+
+
+def _bootstrap(root: Path) -> None:
+    _remove(root)
     root.parent.mkdir(parents=True, exist_ok=True)
     subprocess.run(
         ["debootstrap", "--variant=minbase", f"--include={_INCLUDE}", packages.suite(), root, packages.mirror()],

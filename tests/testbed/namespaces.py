@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from ruamel.yaml import YAML
-from tests.testbed import kube, minio, node
+from tests.testbed import kube, minio, mounts, node
 from tests.testbed.api import Api, wait
 from tests.testbed.places import CLUSTER, ROOT
 
@@ -170,7 +170,7 @@ class Namespace:
         for name in self._volumes:
             self.api.delete(f"/api/v1/persistentvolumes/{name}")
         self._ends.close()
-        node.unmount(_VOLUMES / self.name)
+        mounts.unmount(_VOLUMES / self.name)
         shutil.rmtree(_VOLUMES / self.name, ignore_errors=True)
 
     def _folder(self, name: str, capacity_bytes: int | None, permissions: int) -> Path:

@@ -9,7 +9,7 @@ import subprocess
 from collections.abc import Mapping
 from pathlib import Path
 
-from tests.testbed import kube, network, packages, processes
+from tests.testbed import kube, mounts, network, packages, processes
 from tests.testbed.api import Api, wait
 from tests.testbed.places import CLUSTER, PIDS
 
@@ -124,7 +124,7 @@ def down() -> None:
                 ctr("task", "rm", "--force", task)
     _end_orphans()
     processes.end(PIDS / "containerd")
-    unmount(CLUSTER)
+    mounts.unmount(CLUSTER)
     network.clear()
 
 
@@ -161,14 +161,6 @@ def load(archive: Path, images: Mapping[str, str]) -> None:
     """Load *archive*, which holds *images*: names with the digest of what each was made from."""
     ctr("images", "import", archive)
     _LOADED.write_text(json.dumps({**loaded(), **images}))
-
-
-def unmount(folder: Path) -> None:
-    """Unmount everything below *folder*, innermost first."""
-    mounts = [line.split()[1] for line in Path("/proc/mounts").read_text().splitlines()]
-    for mounted in sorted(mounts, reverse=True):
-        if Path(mounted).is_relative_to(folder):
-            subprocess.run(["umount", "--lazy", mounted], check=False, capture_output=True)
 
 
 def _end_orphans() -> None:
