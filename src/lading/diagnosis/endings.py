@@ -45,7 +45,12 @@ def of_pod(pod: Object, events: Sequence[Object], log: Sequence[str]) -> Finding
     if taken is not None:
         return taken
     terminated = next(
-        (state for state in map(_terminated, _statuses(pod)) if state and finding.number(state, "exitCode") != 0), None
+        (
+            state
+            for state in map(_terminated, finding.statuses(pod))
+            if state and finding.number(state, "exitCode") != 0
+        ),
+        None,
     )
     if terminated is None and reason:
         sentence = f"the pod failed ({reason}): {message}"
@@ -130,11 +135,6 @@ def _by_words(code: int | None, reason: str, words: Sequence[str]) -> Finding:
 
 def _terminated(status: Object) -> Any:
     return finding.at(status, "state", "terminated") or finding.at(status, "lastState", "terminated")
-
-
-def _statuses(pod: Object) -> tuple[Object, ...]:
-    initial = finding.objects(pod, "status", "initContainerStatuses")
-    return (*initial, *finding.objects(pod, "status", "containerStatuses"))
 
 
 def _line(words: Any) -> str:

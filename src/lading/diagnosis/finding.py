@@ -79,6 +79,11 @@ def holds(thing: Any, kind: str) -> Object | None:
     return found if found is not None and found.get("status") == "True" else None
 
 
+def statuses(pod: Any) -> tuple[Object, ...]:
+    """What is said of each of the pod's containers, those first that run first."""
+    return (*objects(pod, "status", "initContainerStatuses"), *objects(pod, "status", "containerStatuses"))
+
+
 def ordered(events: Sequence[Object]) -> tuple[Object, ...]:
     """*events*, the latest last."""
     return tuple(sorted(objects({"items": events}, "items"), key=_when))

@@ -42,7 +42,7 @@ def ended(pod: Object, events: Sequence[Object] = (), log: Sequence[str] = ()) -
 
 def _container(pod: Object, events: Sequence[Object]) -> Finding | None:
     """What its containers wait for, by the reason of their state."""
-    for status in _statuses(pod):
+    for status in finding.statuses(pod):
         reason = finding.text(status, "state", "waiting", "reason")
         message = finding.text(status, "state", "waiting", "message")
         if reason in images.REASONS:
@@ -77,7 +77,7 @@ def _selector(pod: Object) -> str:
 
 def _creating(pod: Object, events: Sequence[Object]) -> Finding | None:
     """What kubelet says while it makes the pod; once a container was started, older events are history."""
-    if any(not finding.at(status, "state", "waiting") for status in _statuses(pod)):
+    if any(not finding.at(status, "state", "waiting") for status in finding.statuses(pod)):
         return None
     event = next(finding.newest(events, *starting.EVENTS), None)
     return None if event is None else starting.held_up(finding.text(event, "reason"), finding.message(event))
@@ -99,11 +99,6 @@ def _with_claim(found: Finding, pod: Object) -> Finding:
     if len(claims) != 1:
         return found
     return dataclasses.replace(found, remedy=found.remedy.replace("pvc://CLAIM", f"pvc://{claims[0]}"))
-
-
-def _statuses(pod: Object) -> tuple[Object, ...]:
-    initial = finding.objects(pod, "status", "initContainerStatuses")
-    return (*initial, *finding.objects(pod, "status", "containerStatuses"))
 
 
 def _image(pod: Object, status: Object) -> str:

@@ -118,7 +118,7 @@ def _job_notes(job: Mapping[str, Any], *, argocd_hook: bool) -> dict[tuple[str |
         notes["metadata", "annotations", PRUNE[0]] = "a sync that no longer has this Job leaves it alone"
     container = ("spec", "template", "spec", "containers", 0)
     notes[*container, "resources"] = (
-        "measured: 256 MiB of buffers whatever the model's size; the rest is for dirty pages"
+        "a pull takes 76 MB whatever the model's size; the rest is for pages on their way to the disk"
     )
     notes["spec", "podFailurePolicy"] = (
         f"exit code {ours.TRY_AGAIN} asks for another attempt, as a kill does; what ends with 1 to 4 would do so again"
