@@ -25,8 +25,8 @@ GRACE_S = 30
 CONTROLLER_UID = "batch.kubernetes.io/controller-uid"
 JOB_NAME = "batch.kubernetes.io/job-name"
 
-# Measured: `lading run` peaks at 76 MB while it pulls 1 GiB in four files from an S3 server: eight buffers of
-# 1 MiB, whatever the files' size, beside the interpreter. The limit leaves room for dirty pages, which count for the pod until they are on
+# Measured: `lading run` peaks at 76 MB while it pulls 1 GiB in four files from an S3 server: eight buffers of 1 MiB, whatever
+# the files' size, beside the interpreter. The limit leaves room for dirty pages, which count for the pod until they are on
 # disk: with less, writing slows down. A processor is requested, not limited: hashing takes what is idle, and yields first.
 JOB_RESOURCES: Mapping[str, Mapping[str, str]] = {
     "requests": {"cpu": "500m", "memory": "256Mi"}, "limits": {"memory": "1Gi"},
