@@ -1,7 +1,7 @@
 """The real parts that tests talk to.
 
 ``python -m tests.testbed``            prepare all of them (build, install, download: minutes, the first time)
-``python -m tests.testbed PART …``     prepare minio, browser, cluster, kserve
+``python -m tests.testbed PART …``     prepare only these: see `PARTS`
 ``python -m tests.testbed image``      build Lading's image from this checkout and load it into the cluster that runs
 ``python -m tests.testbed up``         have a cluster that stays
 ``python -m tests.testbed status``     what of it runs
@@ -9,15 +9,36 @@
 """
 
 import sys
+from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
 
-from tests.testbed import browser, cluster, docker, image, kserve, minio
+from tests.testbed import base, browser, cluster, docker, image, kserve, kube, minio, node
 
-PARTS = {"minio": minio.prepare, "browser": browser.prepare, "cluster": cluster.prepare, "kserve": kserve.prepare}
+#: Two rows that do not wait for each other: what Go builds takes the processor, what is installed takes the network.
+BUILT = {"kubernetes": kube.prepare, "minio": minio.prepare, "kserve": kserve.prepare}
+INSTALLED = {"node": node.prepare, "docker": docker.prepare, "base": base.prepare, "browser": browser.prepare}
+PARTS = BUILT | INSTALLED
+
+
+def prepare_all() -> list[str]:
+    """Every part, and then the image that is made of them."""
+    with ThreadPoolExecutor() as rows:
+        working = [rows.submit(prepare, BUILT), rows.submit(prepare, INSTALLED)]
+        for row in working:
+            row.result()
+    return image.ensure() if cluster.missing() is None else [f"no cluster with a node here: {cluster.missing()}"]
+
+
+def prepare(names: Iterable[str]) -> None:
+    """These parts, one after the other; a sentence on each as it is there."""
+    for name in names:
+        print(*PARTS[name](), sep="\n", flush=True)
 
 
 def down() -> list[str]:
     """End what runs of ours."""
-    docker.down()
+    with image.alone():
+        docker.down()
     return cluster.down()
 
 
@@ -25,14 +46,14 @@ COMMANDS = {"image": image.ensure, "up": cluster.up, "status": cluster.status, "
 
 
 def main(names: list[str]) -> int:
-    known = PARTS | COMMANDS
-    unknown = [name for name in names if name not in known]
+    unknown = [name for name in names if name not in PARTS | COMMANDS]
     if unknown:
-        print(f"unknown part {unknown[0]!r}; known: {', '.join(known)}", file=sys.stderr)
+        print(f"unknown part {unknown[0]!r}; known: {', '.join(PARTS | COMMANDS)}", file=sys.stderr)
         return 2
-    for name in names or PARTS:
-        for sentence in known[name]():
-            print(sentence)
+    for sentence in prepare_all() if not names else ():
+        print(sentence)
+    for name in names:
+        print(*(PARTS | COMMANDS)[name](), sep="\n", flush=True)
     return 0
 
 

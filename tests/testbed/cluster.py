@@ -53,12 +53,6 @@ def missing(*, with_node: bool = True) -> str | None:
     return kube.missing() or pki.missing()
 
 
-def prepare() -> list[str]:
-    """Build and install what a cluster is made of, as far as this machine allows; a sentence on each part."""
-    said = [*node.prepare(), *docker.prepare(), *kube.prepare(), *base.prepare()]
-    return [*said, *(image.ensure() if missing() is None else [f"no cluster with a node here: {missing()}"])]
-
-
 def shared() -> Cluster:
     """The cluster that runs, else one that is started; with this checkout's image on its node."""
     _ensure()
@@ -152,7 +146,10 @@ def _ensure() -> None:
 def _up() -> None:
     with_node = missing() is None
     if with_node and network.has_kubernetes_rules():
-        raise RuntimeError("another Kubernetes has rules in this host's iptables: its node would not survive ours")
+        raise RuntimeError(
+            "another Kubernetes has rules in this host's iptables, and there is room for one: "
+            "if it is another checkout's, end it there with `python -m tests.testbed down`"
+        )
     CLUSTER.mkdir(parents=True, exist_ok=True)
     plane.write_identities()
     with ThreadPoolExecutor() as beside:

@@ -23,7 +23,7 @@ _CONTEXT = ("Dockerfile", ".dockerignore", "pyproject.toml", "README.md", "LICEN
 
 def ensure() -> list[str]:
     """The image as this checkout has it: built when it changed, and in the node when one runs; what was done."""
-    with _locked():
+    with alone():
         said = []
         inputs = digest()
         if _built() != inputs:
@@ -33,6 +33,15 @@ def ensure() -> list[str]:
             node.load(archive(), {NAME: inputs})
             said.append(f"loaded {NAME} into the node")
         return said or [f"{NAME} is as this checkout has it"]
+
+
+@contextmanager
+def alone() -> Iterator[None]:
+    """Nobody else builds meanwhile, nor ends the daemon that does."""
+    IMAGES.mkdir(parents=True, exist_ok=True)
+    with (IMAGES / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
 
 
 def archive() -> Path:
@@ -55,14 +64,6 @@ def _built() -> str | None:
         return str(json.loads(_RECORD.read_text())["inputs"])
     except (OSError, ValueError):
         return None
-
-
-@contextmanager
-def _locked() -> Iterator[None]:
-    IMAGES.mkdir(parents=True, exist_ok=True)
-    with (IMAGES / "lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        yield
 
 
 def _inputs() -> Iterator[Path]:
