@@ -175,8 +175,11 @@ class Volume(Protocol):
             VolumeError: Its files changed since it was adopted, or while it was hashed.
         """
 
-    def unmanaged(self) -> tuple[Unmanaged, ...]:
-        """Folders that look like a model and have no manifest, by path; judged by names, sizes and heads of files."""
+    def unmanaged(self, known: Sequence[Manifest] | None = None) -> tuple[Unmanaged, ...]:
+        """Folders that look like a model and have no manifest, by path; judged by names, sizes and heads of files.
+
+        *known*: all published versions, where the caller has read them already.
+        """
 
     def usage(self) -> Usage:
         """What all that lies there takes, each byte counted once."""

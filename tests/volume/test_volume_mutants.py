@@ -263,17 +263,17 @@ class TellsNoProgress(LocalVolume):
 class CountsPublished(LocalVolume):
     """Lists published versions as folders without a manifest."""
 
-    def unmanaged(self):
+    def unmanaged(self, known=None):
         return unmanaged.every(self.root, set())
 
 
 class SeesNoProblem(LocalVolume):
-    def unmanaged(self):
+    def unmanaged(self, known=None):
         return tuple(folder.model_copy(update={"problem": None}) for folder in super().unmanaged())
 
 
 class LooksIntoOtherVolumes(LocalVolume):
-    def unmanaged(self):
+    def unmanaged(self, known=None):
         return (*super().unmanaged(), unmanaged.at(self.root, "another"))
 
 

@@ -76,6 +76,11 @@ def frame(kind, document, stream=0):
     return b"".join(sent)
 
 
+def everything(reader):
+    while reader.next():
+        pass
+
+
 def hello(**changes):
     said = {"version": lading.__version__, "wire": wire.VERSION, "layout": layout.LAYOUT, "root": "/volume", "cores": 2}
     return frame(Kind.HELLO, {**said, **changes})
@@ -114,8 +119,7 @@ def test_frames_come_as_they_were_sent_however_they_are_cut():
 def test_what_is_no_frame_is_shown_and_refused(said, shown):
     reader = wire.Reader(Said(said).receive, "the agent")
     with pytest.raises(VolumeError) as refused:
-        while reader.next():
-            pass
+        everything(reader)
     assert shown in refused.value.message
     assert len(refused.value.message) < 1000
     assert refused.value.message.isprintable()
@@ -129,8 +133,7 @@ def test_a_frame_that_ends_early_is_a_broken_channel():
         if end == len(hello()):
             continue
         with pytest.raises(ChannelClosed):
-            while reader.next():
-                pass
+            everything(reader)
 
 
 def test_errors_cross_as_what_they_are():
@@ -253,7 +256,7 @@ def test_cut_anywhere_the_pull_runs_again_and_publishes_the_whole(tmp_path, dire
     measured = Counting(tmp_path / "measured")
     assert pull(measured.connect) == 0
     total = getattr(measured, direction)
-    chosen = random.Random(0)  # noqa: S311 - spreads cuts, no secret
+    chosen = random.Random(0)
     cuts = sorted({*range(0, total, max(1, total // 25)), *(chosen.randrange(total) for _ in range(15)), total - 1})
     for cut in cuts:
         root = tmp_path / f"cut-{cut}"

@@ -184,7 +184,8 @@ def _contents(place: Place, text: str) -> _Contents:
         NotPublished, InvalidReference: Nothing is there.
     """
     if place.path == "." and place.version is None:
-        contents = _Contents(versions=list(place.volume.manifests()), folders=place.volume.unmanaged())
+        versions = list(place.volume.manifests())
+        contents = _Contents(versions=versions, folders=place.volume.unmanaged(versions))
         if not contents and not place.made:
             named(text)  # raises: it is no volume
         return contents

@@ -145,18 +145,20 @@ class LocalVolume:
         found = (path.relative_to(directory).as_posix() for path in files.tree_files(directory))
         return tuple(path for path in found if path not in known and not _never_counts(path))
 
-    def unmanaged(self) -> tuple[Unmanaged, ...]:
+    def unmanaged(self, known: Sequence[Manifest] | None = None) -> tuple[Unmanaged, ...]:
         """Folders that look like a model and have no manifest, by path."""
         from lading.volume import unmanaged  # `ls` waits for what it needs
 
-        return unmanaged.every(self._root, {manifest.path for manifest in self.manifests()})
+        published = self.manifests() if known is None else known
+        return unmanaged.every(self._root, {manifest.path for manifest in published})
 
     def usage(self) -> Usage:
         """What all that lies there takes."""
         from lading.volume import usage
 
         with faults.translated(self._root, "look at all"):
-            return usage.of(self._root, list(self.manifests()), self.unmanaged(), self.current)
+            published = list(self.manifests())
+            return usage.of(self._root, published, self.unmanaged(published), self.current)
 
     def free_bytes(self) -> int:
         """Bytes an ordinary user may still write."""

@@ -201,8 +201,9 @@ class RemoteVolume:
         return tuple(map(_leftover, self._linked().ask("leftovers").get("leftovers") or ()))
 
     @_again
-    def unmanaged(self) -> tuple[Unmanaged, ...]:
+    def unmanaged(self, known: Sequence[Manifest] | None = None) -> tuple[Unmanaged, ...]:
         """Folders that look like a model and have no manifest, by path."""
+        del known  # reading them there is quicker than sending them
         folders = self._linked().ask("unmanaged").get("folders") or ()
         return tuple(_document(Unmanaged, folder) for folder in folders)
 
