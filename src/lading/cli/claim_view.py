@@ -129,7 +129,7 @@ def change_yaml(change: Change) -> str:
     if not change.documents:
         return "".join(f"{command}\n" for command in commands)
     then = writer.comment(["then:", *commands]) if commands else ""
-    return yaml(change.documents, head=[change.said]) + then
+    return yaml(change.documents, head=[f"so that {change.said}"]) + then
 
 
 def for_administrator(missing: Sequence[Right]) -> ClusterDenied:

@@ -5,6 +5,7 @@ whole, as documents and commands, instead of half done.
 """
 
 import json
+import shlex
 from dataclasses import dataclass
 
 from lading.cluster import kinds
@@ -30,7 +31,17 @@ class Patch:
     @property
     def command(self) -> str:
         """The same by kubectl, for an administrator."""
-        return f"kubectl patch {self.kind.kind.lower()} {self.name} --type merge --patch '{json.dumps(self.change)}'"
+        words = [
+            "kubectl",
+            "patch",
+            self.kind.kind.lower(),
+            self.name,
+            "--type",
+            "merge",
+            "--patch",
+            json.dumps(self.change),
+        ]
+        return shlex.join(words)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
