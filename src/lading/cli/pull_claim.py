@@ -80,7 +80,7 @@ async def _in_job(asked: Asked, where: Where, in_job: InJob, output: Output, vie
         if asked.dry_run:
             _tell_plan(output, planned, room.said)
             return
-        if isinstance(planned.answer, Unchanged) and not room.before:
+        if isinstance(planned.answer, Unchanged) and not room.healed:
             watching(planned.answer)
             tell_done(output, planned.answer, f"pvc://{asked.dest.claim}", then="show")
             return

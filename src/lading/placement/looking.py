@@ -5,6 +5,7 @@ the check of these too.
 """
 
 import asyncio
+import contextlib
 import secrets
 from collections.abc import AsyncIterator, Sequence
 from contextlib import aclosing, asynccontextmanager
@@ -50,8 +51,8 @@ def pod(
 async def look(cluster: Cluster, looking: Object, *, wait_s: float) -> SourceListed | Problem:
     """What the pod *looking* saw, or what is in its way; it is removed in any case."""
     name = looking["metadata"]["name"]
-    await cluster.create(looking)
     try:
+        await cluster.create(looking)
         ended = await _end(cluster, name, wait_s)
         return ended if isinstance(ended, Problem) else await _word(cluster, ended)
     finally:
@@ -62,7 +63,7 @@ async def _end(cluster: Cluster, name: str, wait_s: float) -> Object | Problem:
     """The pod once it has ended, or what keeps it from starting."""
     seen = _Seen()
     try:
-        async with asyncio.timeout(wait_s), _told(cluster, name, seen) as changed:
+        async with asyncio.timeout(wait_s), _told(cluster, name, seen) as told:
             passing_until: float | None = None
             while True:
                 verdict = seen.verdict()
@@ -72,12 +73,12 @@ async def _end(cluster: Cluster, name: str, wait_s: float) -> Object | Problem:
                 passing_until = None if verdict is None else passing_until or now + PASSING_S
                 if verdict is not None and (verdict.fatal or (passing_until or 0) <= now):
                     return problems.found(verdict)
-                await _next(changed, None if passing_until is None else passing_until - now)
+                await told.next(None if passing_until is None else passing_until - now)
     except TimeoutError:
         verdict = seen.verdict()
         if isinstance(verdict, Finding):
             return problems.found(verdict)
-        return Problem(code="look-slow", message=f"pod {name} did not answer within {wait_s:.0f} s", hint="longer: --timeout; or without this look: --no-preflight")  # fmt: skip
+        return Problem(code="look-slow", message=f"pod {name} did not answer within {wait_s:.0f} s", hint="pull without this look: --no-preflight")  # fmt: skip
 
 
 class _Seen:
@@ -96,43 +97,61 @@ class _Seen:
         return diagnosing.watching(self.pod, tuple(self.events.values()))
 
 
+class _Told:
+    """Whether something became known since it was last asked."""
+
+    def __init__(self) -> None:
+        self._changed = asyncio.Event()
+        self._broken: BaseException | None = None
+
+    def change(self) -> None:
+        """Something did."""
+        self._changed.set()
+
+    def ended(self, task: "asyncio.Task[None]") -> None:
+        """A watch ended: nothing more comes of it, for the reason it raised."""
+        if not task.cancelled():
+            self._broken = self._broken or task.exception()
+            self._changed.set()
+
+    async def next(self, within_s: float | None) -> None:
+        """Return when something did, or *within_s* passed; raise what broke a watch."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(within_s):
+                await self._changed.wait()
+        self._changed.clear()
+        if self._broken is not None:
+            raise self._broken
+
+
 @asynccontextmanager
-async def _told(cluster: Cluster, name: str, seen: _Seen) -> AsyncIterator[asyncio.Event]:
-    """*seen* kept up to date; the event is set with each change."""
-    changed = asyncio.Event()
+async def _told(cluster: Cluster, name: str, seen: _Seen) -> AsyncIterator[_Told]:
+    """*seen* is kept up to date meanwhile."""
+    told = _Told()
 
     async def pods_of() -> None:
         async with aclosing(cluster.watch(kinds.POD, fields=f"metadata.name={name}")) as changes:
             async for change in changes:
                 seen.pod = change.object
-                changed.set()
+                told.change()
 
     async def events_of() -> None:
         fields = f"involvedObject.name={name},involvedObject.kind=Pod"
-        try:
+        with contextlib.suppress(ClusterDenied):  # optional evidence
             async with aclosing(cluster.watch(kinds.EVENT, fields=fields)) as changes:
                 async for change in changes:
                     seen.events[change.object["metadata"]["name"]] = change.object
-                    changed.set()
-        except ClusterDenied:
-            return  # optional evidence
+                    told.change()
 
     tasks = [asyncio.create_task(one) for one in (pods_of(), events_of())]
+    for task in tasks:
+        task.add_done_callback(told.ended)
     try:
-        yield changed
+        yield told
     finally:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-
-
-async def _next(changed: asyncio.Event, within_s: float | None) -> None:
-    try:
-        async with asyncio.timeout(within_s):
-            await changed.wait()
-    except TimeoutError:
-        return
-    changed.clear()
 
 
 async def _word(cluster: Cluster, ended: Object) -> SourceListed | Problem:

@@ -64,7 +64,7 @@ async def onto_claim(
     async with pulls.cluster_of(dest, choice) as cluster:
         planned = await pulls.plan(cluster, order, dest.claim, choice=choice, job=job)
         room = await pulls.room(cluster, planned, job)
-        if isinstance(planned.answer, Unchanged) and not room.before:
+        if isinstance(planned.answer, Unchanged) and not room.healed:
             emit(planned.answer)
             return planned.answer
         async with pulls.freed(cluster, room, emit=emit) as freed:
