@@ -1,138 +1,165 @@
-"""Channels without a cluster: to an agent in this process, or in a process of its own; and one that breaks where it is told.
+"""What every `Channel` promises, as tests: subclass `ChannelContract` and give it programs to speak to."""
 
-Each is a `lading.ports.Channel`, so a `RemoteVolume` is tested over it as over a stream into a pod.
-"""
-
-import contextlib
-import socket
-import subprocess
-import sys
+import hashlib
+import random
 import threading
-from collections.abc import Callable
-from pathlib import Path
+from collections.abc import Callable, Sequence
+from typing import Any
 
-from lading.errors import ChannelClosed, LadingError
+import pytest
+
+from lading.errors import ChannelClosed
 from lading.ports import Channel
-from lading.volume import agent
 
-_BYTES = 1 << 18
+Start = Callable[[Sequence[str]], Channel]
+MIB = 1 << 20
+_WITHIN_S = 60.0
 
-
-class SocketChannel:
-    """A channel over a connected socket."""
-
-    def __init__(self, connected: socket.socket, *, ended: Callable[[], None] = lambda: None) -> None:
-        self._socket = connected
-        self._ended = ended
-
-    def send(self, data: bytes | memoryview) -> None:
-        """Send all of *data*."""
-        try:
-            self._socket.sendall(data)
-        except OSError as error:
-            raise ChannelClosed(f"the socket broke: {error}") from error
-
-    def receive(self) -> bytes:
-        """The next bytes; empty at the end."""
-        try:
-            return self._socket.recv(_BYTES)
-        except OSError as error:
-            raise ChannelClosed(f"the socket broke: {error}") from error
-
-    def close(self) -> None:
-        """End it."""
-        with contextlib.suppress(OSError):
-            self._socket.shutdown(socket.SHUT_RDWR)
-        self._socket.close()
-        self._ended()
+CAT = [
+    "python3",
+    "-u",
+    "-c",
+    "import os\nwhile data := os.read(0, 65536):\n while data: data = data[os.write(1, data):]",
+]
+#: Says READY, reads nothing, and does not end by itself.
+DEAF = ["python3", "-u", "-c", "import os, time; os.write(1, b'READY'); time.sleep(600)"]
+SAYS = ["python3", "-u", "-c", "print('first'); print('last')"]
+FAILS = ["python3", "-u", "-c", "import sys; print('some'); sys.stderr.write('no room'); sys.exit(3)"]
+FLOOD = ["python3", "-u", "-c", "import os\nfor n in range(256): os.write(1, bytes([n]) * 65536)"]
 
 
-def in_process(root: Path, *, read_only: bool = False) -> Channel:
-    """A channel to an agent in a thread of this process."""
-    ours, theirs = socket.socketpair()
+class ChannelContract:
+    """Override the fixture `start`: it starts a program and gives the channel to its stdin and stdout."""
 
-    def work() -> None:
-        peer = SocketChannel(theirs)
-        with contextlib.suppress(LadingError):
-            agent.serve(root, peer.receive, peer.send, read_only=read_only)
-        peer.close()
+    @pytest.fixture
+    def start(self) -> Start:
+        """Starts an argv."""
+        raise NotImplementedError("give programs to speak to")
 
-    thread = threading.Thread(target=work, name="agent-under-test", daemon=True)
+    def test_every_byte_comes_back_in_order_while_more_are_sent(self, start: Start) -> None:
+        """Full duplex, 17 MiB in pieces of odd sizes."""
+        channel = start(CAT)
+        noise = random.Random(1)  # noqa: S311 - bytes for a test
+        pieces = [noise.randbytes(size) for size in (1, 4095, 65536, 65537, MIB, 3 * MIB + 1) * 4]
+        sending = _beside(lambda: _send(channel, pieces))
+        want, got, left = hashlib.sha256(b"".join(pieces)), hashlib.sha256(), sum(map(len, pieces))
+        while left > 0:
+            data = channel.receive()
+            assert data
+            got.update(data)
+            left -= len(data)
+        sending.join(_WITHIN_S)
+        assert (left, got.digest()) == (0, want.digest())
+        channel.close()
+
+    def test_what_was_sent_may_be_reused_at_once(self, start: Start) -> None:
+        """`send` has its own copy, or has handed the bytes on."""
+        channel = start(CAT)
+        buffer = bytearray(b"a" * MIB)
+
+        def send() -> None:
+            channel.send(memoryview(buffer))
+            buffer[:] = b"b" * MIB
+
+        _beside(send)
+        got = b""
+        while len(got) < MIB:
+            got += channel.receive()
+        assert got == b"a" * MIB
+        channel.close()
+
+    def test_all_that_it_said_comes_before_its_end(self, start: Start) -> None:
+        """The end is empty, and stays so."""
+        channel = start(SAYS)
+        assert _all(channel) == b"first\nlast\n"
+        assert channel.receive() == b""
+        channel.close()
+
+    def test_a_program_that_fails_breaks_the_stream_after_its_last_word(self, start: Start) -> None:
+        """Half an answer is not taken for a whole one."""
+        channel = start(FAILS)
+        got: list[bytes] = []
+        with pytest.raises(ChannelClosed, match="no room"):
+            _take(channel, got)
+        assert b"".join(got) == b"some\n"
+        channel.close()
+
+    def test_sending_to_what_has_ended_is_said(self, start: Start) -> None:
+        """Not swallowed: who sends must know."""
+        channel = start(SAYS)
+        _all(channel)
+        with pytest.raises(ChannelClosed):
+            _pour(channel, 64)
+        channel.close()
+
+    def test_a_program_that_does_not_read_holds_the_sender(self, start: Start) -> None:
+        """Bytes do not pile up here without end; closing lets the sender go."""
+        channel = start(DEAF)
+        assert channel.receive()
+        sent: list[int] = []
+        sending = _beside(lambda: _pour(channel, 256, sent))
+        sending.join(1.0)
+        assert sending.is_alive()
+        assert sum(sent) < 128 * MIB
+        channel.close()
+        sending.join(_WITHIN_S)
+        assert not sending.is_alive()
+
+    def test_nothing_is_lost_where_the_receiver_is_slow(self, start: Start) -> None:
+        """What comes is kept until it is taken."""
+        channel = start(FLOOD)
+        seen = threading.Event()
+        seen.wait(0.5)
+        data = _all(channel)
+        assert (
+            hashlib.sha256(data).digest() == hashlib.sha256(b"".join(bytes([n]) * 65536 for n in range(256))).digest()
+        )
+        channel.close()
+
+    def test_close_lets_a_receiver_go_and_may_be_repeated(self, start: Start) -> None:
+        """A `receive` under way returns."""
+        channel = start(DEAF)
+        assert channel.receive()
+        waiting = _beside(lambda: _quiet(channel.receive))
+        waiting.join(0.2)
+        assert waiting.is_alive()
+        channel.close()
+        channel.close()
+        waiting.join(_WITHIN_S)
+        assert not waiting.is_alive()
+
+
+def _beside(work: Callable[[], Any]) -> threading.Thread:
+    thread = threading.Thread(target=_quiet, args=(work,), daemon=True)
     thread.start()
-    return SocketChannel(ours, ended=lambda: thread.join(20))
+    return thread
 
 
-class ProcessChannel:
-    """A channel to a program's stdin and stdout: ``lading agent`` by default."""
-
-    def __init__(self, root: Path, *, argv: tuple[str, ...] | None = None, read_only: bool = False) -> None:
-        given = argv or (sys.executable, "-m", "lading", "agent", str(root), *(["--read-only"] if read_only else []))
-        self.process = subprocess.Popen(given, stdin=subprocess.PIPE, stdout=subprocess.PIPE, bufsize=0)
-        self._lock = threading.Lock()
-
-    def send(self, data: bytes | memoryview) -> None:
-        """Send all of *data*."""
-        assert self.process.stdin is not None
-        rest = memoryview(data)
-        try:
-            while rest:
-                rest = rest[self.process.stdin.write(rest) or 0 :]
-        except (OSError, ValueError) as error:
-            raise ChannelClosed(f"the program ended: {error}") from error
-
-    def receive(self) -> bytes:
-        """The next bytes; empty at the end."""
-        assert self.process.stdout is not None
-        try:
-            return self.process.stdout.read(_BYTES) or b""
-        except (OSError, ValueError) as error:
-            raise ChannelClosed(f"the program ended: {error}") from error
-
-    def close(self) -> None:
-        """End its input, and wait for it."""
-        assert self.process.stdin is not None
-        with self._lock:
-            with contextlib.suppress(OSError):
-                self.process.stdin.close()
-            self.process.wait(20)
+def _quiet(work: Callable[[], Any]) -> None:
+    try:
+        work()
+    except ChannelClosed:
+        return
 
 
-class BreakingChannel:
-    """A channel that breaks after so many bytes in either direction, in the middle of a message too.
+def _send(channel: Channel, pieces: Sequence[bytes]) -> None:
+    for piece in pieces:
+        channel.send(piece)
 
-    Args:
-        sent: How many bytes still get there; None: all.
-        received: How many still come back; None: all.
-    """
 
-    def __init__(self, inner: Channel, *, sent: int | None = None, received: int | None = None) -> None:
-        self._inner = inner
-        self._sent = sent
-        self._received = received
+def _all(channel: Channel) -> bytes:
+    parts: list[bytes] = []
+    _take(channel, parts)
+    return b"".join(parts)
 
-    def send(self, data: bytes | memoryview) -> None:
-        """Send *data*, as much of it as still gets there."""
-        if self._sent is None:
-            return self._inner.send(data)
-        part, self._sent = data[: self._sent], max(0, self._sent - len(data))
-        if len(part):
-            self._inner.send(part)
-        if len(part) < len(data):
-            self._inner.close()
-            raise ChannelClosed("cut")
-        return None
 
-    def receive(self) -> bytes:
-        """The next bytes, as many as still come."""
-        if self._received == 0:
-            self._inner.close()
-            raise ChannelClosed("cut")
-        data = self._inner.receive()
-        if self._received is None:
-            return data
-        part, self._received = data[: self._received], max(0, self._received - len(data))
-        return part
+def _take(channel: Channel, parts: list[bytes]) -> None:
+    while data := channel.receive():
+        parts.append(data)
 
-    def close(self) -> None:
-        """End it."""
-        self._inner.close()
+
+def _pour(channel: Channel, count: int, sent: list[int] | None = None) -> None:
+    for _ in range(count):
+        channel.send(bytes(MIB))
+        if sent is not None:
+            sent.append(MIB)
