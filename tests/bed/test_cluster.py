@@ -58,15 +58,32 @@ def test_what_a_killed_session_leaves_is_said_and_ended(tmp_path):
     """`status` tells it; `down` ends processes, pods, mounts, bridge and rules, by record alone."""
     missing = clusters.missing()
     require("cluster", missing is None, missing or "")
-    result = subprocess.run(
-        ["unshare", "--net", "sh", "-euc", _ALONE, "sh", sys.executable, __file__, tmp_path / "cluster"],
-        cwd=ROOT, capture_output=True, text=True, check=False,
-        env={
-            **os.environ, "PYTHONPATH": str(ROOT),
-            "LADING_TEST_CLUSTER": str(tmp_path / "cluster"), "LADING_TEST_CRDS": "",
-        },
-    )  # fmt: skip
+    result = _alone(tmp_path, sys.executable, __file__, tmp_path / "cluster")
     assert result.returncode == 0, result.stdout + result.stderr
+
+
+@pytest.mark.slow
+@pytest.mark.real("cluster")
+@pytest.mark.timeout(170)
+def test_without_root_there_is_the_control_plane_alone(tmp_path):
+    """What needs a node is skipped with its reason, what needs the API runs; both are ended with the session."""
+    missing = clusters.missing()
+    require("cluster", missing is None, missing or "")
+    session = Path(__file__).with_name("session_without_root.py")
+    as_user = ["unshare", "--user", "--map-user=1000", "--map-group=1000"]
+    result = _alone(tmp_path, *as_user, sys.executable, "-m", "pytest", "-q", session)
+    assert "a node needs root" in result.stdout
+    assert "1 passed, 1 skipped" in result.stdout
+    assert _with_path(tmp_path / "cluster") == []
+
+
+def _alone(folder: Path, *argv: str | Path) -> subprocess.CompletedProcess[str]:
+    """Run *argv* in a network of its own, with a cluster of its own in *folder*."""
+    own = {"LADING_TEST_CLUSTER": str(folder / "cluster"), "LADING_TEST_CRDS": "", "LADING_TEST_REQUIRE": ""}
+    return subprocess.run(
+        ["unshare", "--net", "sh", "-euc", _ALONE, "sh", *argv], cwd=ROOT, capture_output=True, text=True,
+        check=False, env={**os.environ, "PYTHONPATH": str(ROOT), **own},
+    )  # fmt: skip
 
 
 def _kill_a_session_and_look(state: Path) -> None:
