@@ -156,6 +156,13 @@ def test_the_document_in_the_job_is_the_command():
     assert made["metadata"]["annotations"][ours.COMMAND] == told
 
 
+@pytest.mark.parametrize("command", [PULL, PullCommand(source="s3://b/p", use=False, exclude=("*.bin",)), VerifyCommand(threads=2), ListSourceCommand(source="x"), RepairPermissionsCommand(group=5)])  # fmt: skip
+def test_what_was_not_said_is_not_written_so_that_an_older_image_reads_it(command):
+    told = json.loads(jobs.document(command))
+    assert set(told) == {"apiVersion", "command"} | {name for name, value in command if value != type(command).model_fields[name].default}  # fmt: skip
+    assert commands.parse(json.dumps(told)) == command
+
+
 @pytest.mark.parametrize(
     ("command", "purpose", "read_only"),
     [

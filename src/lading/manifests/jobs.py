@@ -7,7 +7,6 @@ from typing import Any
 
 from lading.manifests import names, ours, pods
 from lading.manifests.pods import Work
-from lading.spec.base import dump
 from lading.spec.command import Command
 from lading.spec.credentials import Credentials
 from lading.spec.placement import Placement
@@ -94,8 +93,14 @@ def name(command: Command, *, claim: str | None, model: str | None = None) -> st
 
 
 def document(command: Command) -> str:
-    """*command* as one line of JSON, always the same for the same command."""
-    return json.dumps(dump(command), sort_keys=True, separators=(",", ":"))
+    """*command* as one line of JSON, always the same for the same command.
+
+    What is left at its default is left out: an image that does not know an option yet runs every command without it, and
+    an option that is added changes no name. So the defaults of a command never change within its major version.
+    """
+    said = command.model_dump(mode="json", by_alias=True, exclude_defaults=True)
+    whole = {**said, "apiVersion": command.apiVersion, "command": command.command}
+    return json.dumps(whole, sort_keys=True, separators=(",", ":"))
 
 
 def _patience(limits: Limits) -> dict[str, Any]:
