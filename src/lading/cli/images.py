@@ -55,7 +55,7 @@ def _check(command: str) -> None:
     from lading.cli.app import COMMANDS
     from lading.spec.documents import nearest
 
-    if command in COMMANDS or command in ON_CLAIMS:
+    if command in COMMANDS:
         return
     near = nearest(command, list(COMMANDS))
     raise InvalidInput(f"{command!r} is not a command", hint=f"did you mean `lading images {near}`?" if near else None)
