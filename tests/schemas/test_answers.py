@@ -85,6 +85,19 @@ SERVED: dict[str, list[tuple[str, str | None]]] = {
     ],
 }
 
+#: The same, on a cluster, where the claim `models` is bound; as administrator.
+CLUSTERED: dict[str, list[tuple[str, str | None]]] = {
+    "claim": [
+        ("claim create more --size 1Gi --dry-run", "claim-created"),
+        ("claim create more --size 1Gi", "claim-created"),
+        ("claim inspect models", "claim-inspected"),
+        ("claim inspect more --no-pod", "claim-inspected"),
+        ("claim retain pvc://models", "claim-kept"),
+        ("claim classes", "class-listed"),
+        ("claim repair-permissions models --dry-run", None),
+    ],
+}
+
 #: Words for people or for another Lading, or bytes, whatever the format; the demo runs the commands above.
 NO_DOCUMENT = {"completion", "demo", "agent", "cat"}
 
@@ -212,15 +225,27 @@ def test_so_does_each_line_of_those_that_start_servers(case, place):
         )  # fmt: skip
 
 
+@pytest.mark.real("cluster")
+@pytest.mark.parametrize("case", CLUSTERED)
+def test_so_does_each_line_of_those_that_need_a_cluster(case, place, namespace, monkeypatch):
+    namespace.claim("models", retain=False)
+    with namespace.provisioning():
+        monkeypatch.setenv("KUBECONFIG", str(namespace.admin))
+        for line, answer in CLUSTERED[case]:
+            check(place.run(line), answer)
+
+
 def test_no_command_is_left_out_and_no_document_either():
-    assert set(CASES) | set(SERVED) | NO_DOCUMENT == set(app.COMMANDS) - {"stop"}  # stop is in serve's
-    told = {answer for steps in (*CASES.values(), *SERVED.values()) for _, answer in steps}
+    assert set(CASES) | set(SERVED) | set(CLUSTERED) | NO_DOCUMENT == set(app.COMMANDS) - {"stop"}  # stop is in serve's
+    told = {answer for steps in (*CASES.values(), *SERVED.values(), *CLUSTERED.values()) for _, answer in steps}
     assert {document.name for document in schemas.ANSWERS} <= told
 
 
 def test_the_page_about_json_names_every_command_and_its_answer():
     page = (Path(__file__).parents[2] / "docs/json.md").read_text(encoding="utf-8")
-    told = {answer for steps in (*CASES.values(), *SERVED.values()) for _, answer in steps} - {None}
+    told = {answer for steps in (*CASES.values(), *SERVED.values(), *CLUSTERED.values()) for _, answer in steps} - {
+        None
+    }
     assert [name for name in told if f"](schemas/{name}.json)" not in page] == []
     assert [command for command in app.COMMANDS if f"`{command}" not in page and f"`lading {command}" not in page] == []
 
