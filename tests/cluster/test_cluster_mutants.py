@@ -1,6 +1,7 @@
 """The client's contract fails on a planted defect, clause by clause."""
 
 import asyncio
+import contextlib
 import inspect
 from dataclasses import replace
 
@@ -35,7 +36,7 @@ class TakesAnyName(Cluster):
 
 
 class ReadsOnePage(Cluster):
-    async def _pages(self, kind, namespace, query, patience):
+    async def _pages(self, kind, namespace, query, waits):
         found = await self.session.send(
             self._request(
                 "GET", "list", kind, None, namespace=namespace, query={**query, "limit": str(self.page_items)}
@@ -300,6 +301,7 @@ MUTANTS = {
         patched(logs.Told, "is_new", lambda self, line: True), patched(logs.Told, "resume", lambda self: None),
     ],
     "test_a_log_follows_to_the_last_line": [patched(logs._Reading, "whole", _never_final)],
+    "test_a_log_ends_where_nothing_is_left": [patched(logs, "suppress", lambda kind: contextlib.nullcontext()), patched(logs, "ClusterError", ZeroDivisionError)],
     "test_a_restarted_container_has_another_log": [patched(logs._Reading, "_request", _always_current)],
     "test_words_in_place_of_a_log_are_no_lines": [patched(logs, "_line", _line_of_anything)],
 }  # fmt: skip

@@ -19,7 +19,7 @@ from lading.cluster.config import Connection
 from lading.cluster.kinds import Kind, Object, of
 from lading.cluster.logs import LogLine
 from lading.cluster.refusals import Gone
-from lading.cluster.retry import Patience
+from lading.cluster.retry import Waits
 from lading.cluster.session import Request, Session
 from lading.cluster.watch import Change
 from lading.errors import ClusterConflict, ClusterError, ObjectMissing
@@ -99,9 +99,9 @@ class Cluster:
         namespace: str | None = None,
         labels: str | None = None,
         fields: str | None = None,
-        patience: Patience | None = None,
+        waits: Waits | None = None,
     ) -> tuple[tuple[Object, ...], str]:
-        """As `list`, with the resourceVersion it is true for; *patience* with faults, where not the usual one.
+        """As `list`, with the resourceVersion it is true for; faults are borne as part of *waits*.
 
         Raises:
             ObjectMissing: The cluster does not know the kind.
@@ -109,7 +109,7 @@ class Cluster:
         while True:
             try:
                 query = {"labelSelector": labels, "fieldSelector": fields}
-                return await self._pages(kind, namespace, query, patience)
+                return await self._pages(kind, namespace, query, waits)
             except Gone:  # the pages took longer than history is kept
                 continue
 
@@ -348,7 +348,7 @@ class Cluster:
         return Right(right.verb, right.kind, right.name, right.sub, namespace)
 
     async def _pages(
-        self, kind: Kind, namespace: str | None, query: Mapping[str, str | None], patience: Patience | None
+        self, kind: Kind, namespace: str | None, query: Mapping[str, str | None], waits: Waits | None
     ) -> tuple[tuple[Object, ...], str]:
         head = {"apiVersion": kind.api_version, "kind": kind.kind}
         items: list[Object] = []
@@ -356,7 +356,7 @@ class Cluster:
         while True:
             page = {**query, "limit": str(self.page_items), "continue": after}
             request = self._request("GET", "list", kind, None, namespace=namespace, query=page)
-            found = await self.session.send(request, patience=patience)
+            found = await self.session.send(request, waits=waits)
             items += ({**head, **item} for item in found.get("items") or ())
             metadata = found.get("metadata") or {}
             after = metadata.get("continue") or None

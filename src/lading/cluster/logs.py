@@ -11,7 +11,7 @@ was rotated away during an outage is lost.
 import asyncio
 from collections import Counter, deque
 from collections.abc import AsyncGenerator
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
@@ -23,7 +23,7 @@ from lading.cluster.kinds import POD, Object
 from lading.cluster.refusals import ServerFault
 from lading.cluster.retry import LONG, Waits
 from lading.cluster.session import NoAnswer, Request
-from lading.errors import ObjectMissing
+from lading.errors import ClusterError, ObjectMissing
 
 if TYPE_CHECKING:
     from lading.cluster.client import Cluster
@@ -155,26 +155,35 @@ async def lines(
 ) -> AsyncGenerator[LogLine]:
     """See `Cluster.logs`."""
     found = await cluster.get(POD, pod, namespace=namespace)
-    reading = _Reading(cluster, pod, container_of(found, container), namespace, Told(since=since))
+    reading = _Reading(
+        cluster, pod, container_of(found, container), namespace, Told(since=since), follow and not previous
+    )
     if previous or not follow:
         source = reading.whole(previous=previous) if previous or run(found, reading.container).id else None
     else:
         source = reading.followed(await reading.started(found))
     if source is not None:
-        async with aclosing(source) as told:
-            async for line in told:
-                yield line
+        with suppress(ObjectMissing):  # the pod is gone by now
+            async with aclosing(source) as told:
+                async for line in told:
+                    yield line
 
 
 @dataclass(slots=True)
 class _Reading:
-    """One log being read, and what was told of it."""
+    """One log being read, and what was told of it.
+
+    Attributes:
+        following: To its end, whatever is left of it then.
+        broken: The last stream was.
+    """
 
     cluster: "Cluster"
     pod: str
     container: str
     namespace: str | None
     told: Told
+    following: bool
     waits: Waits = field(default_factory=lambda: Waits(LONG))
     broken: bool = False
 
@@ -215,7 +224,7 @@ class _Reading:
     async def _now(self) -> Run | None:
         asked = self.cluster.request("get", POD, self.pod, namespace=self.namespace)
         try:
-            return run(await self.cluster.session.send(asked, patience=self.waits.patience), self.container)
+            return run(await self.cluster.session.send(asked, waits=self.waits), self.container)
         except ObjectMissing:
             return None
 
@@ -223,7 +232,7 @@ class _Reading:
         """New lines of one stream; where it broke, it ends after the wait before the next try."""
         clock = asyncio.get_running_loop().time
         began_s: float | None = None
-        fault: NoAnswer | ServerFault
+        fault: ClusterError
         self.told.resume()
         try:
             async with self.cluster.session.open(self._request(follow, previous), limits=_SILENT) as answer:
@@ -236,6 +245,10 @@ class _Reading:
             self.broken, fault = False, ServerFault(f"the log of {self.pod} ends at once, over and over")
         except (NoAnswer, ServerFault) as error:
             self.broken, fault = True, error
+        except ClusterError as error:
+            if error.status != 400 or not self.following:
+                raise
+            self.broken, fault = follow, error  # the node has cleared it away, or is about to start it
         if began_s is not None and clock() - began_s >= _BRIEF_S:
             self.waits.progress()
         elif follow or self.broken:

@@ -45,7 +45,11 @@ LONG = Patience(total_s=300.0)
 
 @dataclass(slots=True)
 class Waits:
-    """The waits of one piece of work, since its last progress."""
+    """The waits of one piece of work, since its last progress.
+
+    Attributes:
+        last: The fault that is being borne now.
+    """
 
     patience: Patience
     failures: int = field(default=0, init=False)

@@ -79,23 +79,26 @@ class Session:
         for pool in (*self._former, self._http):
             await pool.close()
 
-    async def send(self, request: Request, *, patience: retry.Patience | None = None) -> Object:
-        """The document that answers *request*; faults are borne.
+    async def send(self, request: Request, *, waits: retry.Waits | None = None) -> Object:
+        """The document that answers *request*; faults are borne, as part of *waits* where longer work has its own.
 
         Raises:
             ClusterError: As the answer says, or the last fault.
         """
-        waits = retry.Waits(patience or (_SEEN if self._answered else _UNSEEN))
+        own = waits or retry.Waits(_UNSEEN)
         while True:
             try:
                 async with self.open(request, limits=_TIMEOUT) as answer:
-                    return _document(request.right, await answer.text(errors="replace"))
+                    document = _document(request.right, await answer.text(errors="replace"))
             except (NoAnswer, refusals.ServerFault) as error:
-                if self._answered and patience is None:
-                    waits.patience = _SEEN
                 if not _again(request, error):
                     raise _doubtful(request, error) from error
-                await waits.bear(error)
+                if waits is None and self._answered:
+                    own.patience = _SEEN
+                await own.bear(error)
+            else:
+                own.last = None
+                return document
 
     @asynccontextmanager
     async def open(

@@ -143,7 +143,7 @@ async def _batches(cluster: "Cluster", selection: Selection, waits: Waits) -> As
     while True:
         found = await cluster.snapshot(
             selection.kind, namespace=selection.namespace, labels=selection.labels, fields=selection.fields,
-            patience=waits.patience,
+            waits=waits,
         )  # fmt: skip
         yield known.relist(*found)
         try:

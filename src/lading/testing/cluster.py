@@ -482,9 +482,10 @@ class FaultContract:
             place.fake.cut_watches()
             await cluster.patch(CONFIG_MAP, "one", {"data": {"b": "x"}})
             assert await waiting == "x"
-            place.fake.plant("GET watch=true", lost="before", times=1000)
-            with pytest.raises(StillRunning, match="broke off"):
-                await cluster.wait(CONFIG_MAP, "one", lambda it: value(it, "c"), within_s=0.5, what="c")
+            for on in ("GET watch=true", "GET configmaps"):
+                place.fake.plant(on, lost="before", times=1000)
+                with pytest.raises(StillRunning, match="broke off"):
+                    await cluster.wait(CONFIG_MAP, "one", lambda it: value(it, "c"), within_s=0.5, what="c")
 
     async def test_a_log_goes_on_where_it_broke(self, place: FakePlace) -> None:
         """Every line once, also those of one second, also equal ones."""
@@ -508,6 +509,20 @@ class FaultContract:
                 await place.fake.write("default", "worker", "unheard")
                 await place.ends("worker")
                 assert [line.text async for line in lines] == ["unheard"]
+
+    @pytest.mark.parametrize("gone", ["the pod", "the log"])
+    async def test_a_log_ends_where_nothing_is_left(self, place: FakePlace, gone: str) -> None:
+        """The pod was deleted, or its node has cleared the log away, while nobody could look."""
+        async with place.connect() as cluster:
+            await place.runs("worker", cut_after=[1])
+            await place.fake.write("default", "worker", "first")
+            lines = cluster.logs("worker")
+            async with aclosing(lines):
+                assert (await anext(lines)).text == "first"
+                place.fake.plant("GET /log", status=404 if gone == "the pod" else 400)
+                if gone == "the log":
+                    await place.ends("worker")
+                assert [line.text async for line in lines] == []
 
     async def test_a_restarted_container_has_another_log(self, place: FakePlace) -> None:
         """The rest of the run that was followed is read, and nothing of the next."""
