@@ -58,16 +58,9 @@ async def connect(
 class Streams:
     """An open WebSocket; an async context manager. One task may send while another receives."""
 
-    def __init__(
-        self,
-        carrier: "aiohttp.ClientWebSocketResponse[bool]",
-        *,
-        ping_every_s: float = PING_EVERY_S,
-        silence_s: float = SILENCE_S,
-    ) -> None:
+    def __init__(self, carrier: aiohttp.ClientWebSocketResponse) -> None:
         self._socket = carrier
-        self._silence_s = silence_s
-        self._pulse = asyncio.get_running_loop().create_task(self._ask(ping_every_s))
+        self._pulse = asyncio.get_running_loop().create_task(self._ask())
 
     async def __aenter__(self) -> Self:
         return self
@@ -111,10 +104,10 @@ class Streams:
         """
         while True:
             try:
-                message = await self._socket.receive(self._silence_s)
+                message = await self._socket.receive(SILENCE_S)
             except TimeoutError:
                 self._cut()
-                raise ChannelClosed(f"the API server gave no sign of life for {self._silence_s:g} s") from None
+                raise ChannelClosed(f"the API server gave no sign of life for {SILENCE_S:g} s") from None
             match message.type:
                 case WSMsgType.BINARY if message.data:
                     return message.data[0], message.data[1:]
@@ -142,11 +135,11 @@ class Streams:
         except _LOST as error:
             raise self._broken() from error
 
-    async def _ask(self, every_s: float) -> None:
+    async def _ask(self) -> None:
         """Ask for signs of life."""
         with suppress(*_LOST):
             while True:
-                await asyncio.sleep(every_s)
+                await asyncio.sleep(PING_EVERY_S)
                 await self._socket.ping()
 
     def _cut(self) -> None:
