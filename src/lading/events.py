@@ -22,6 +22,16 @@ class Notice(Stored):
     hint: str | None = None
 
 
+class PreflightProblem(Stored):
+    """Something that would keep a Job from its work; all of them are told, then the command fails."""
+
+    event: Literal["preflight_problem"] = "preflight_problem"
+    code: str
+    """Stable name of its kind, such as ``claim-missing``."""
+    message: str
+    hint: str | None = None
+
+
 class SourceListed(Stored):
     """What a source has, and the room there is for it, as a pod beside the volume sees both."""
 
@@ -101,7 +111,7 @@ class Published(Stored):
     model: str
     version: str
     path: str
-    """Absolute path of the version's directory here."""
+    """The version's directory: an absolute path here, or a storageUri."""
     files: int
     size_bytes: int
     seconds: float
@@ -339,7 +349,7 @@ class Wrote(Stored):
 
 
 Event = Annotated[
-    Notice | SourceListed | OldRemoved | PullPlanned | PullProgress | FilePulled | Published | Unchanged
+    Notice | PreflightProblem | SourceListed | OldRemoved | PullPlanned | PullProgress | FilePulled | Published | Unchanged
     | Failed | CommandEnded | PermissionsRepaired | VerifyProgress | FileBad | Verified
     | ServerStarting | ServerReady | ServerStopped | LevelStarted | LevelProgress | LevelMeasured | LevelNotMeasured
     | StudyPlanned | TrialStarted | PhaseStarted | TrialEnded | StudyEnded | Wrote,

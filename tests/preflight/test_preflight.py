@@ -87,6 +87,18 @@ def test_each_problem_of_a_pod_is_told_by_one_message(bed, said):
     golden.check("preflight", "quota", said("s3://llm/granite", "models", "--secret", "s3"))
 
 
+def test_programs_get_each_problem_as_a_document(bed, lading):
+    bed.namespace.secret("half", {"AWS_ACCESS_KEY_ID": "x"})
+    result = lading("pull", "s3://llm/granite", "pvc://absent/granite", "--secret", "half", "--format", "json")
+    assert result.returncode == 1
+    told = [json.loads(line) for line in result.stdout.splitlines()]
+    assert [(one["event"], one["code"]) for one in told] == [
+        ("preflight_problem", "claim-missing"),
+        ("preflight_problem", "secret-key"),
+    ]
+    assert all(one["hint"] for one in told)
+
+
 def test_a_missing_right_is_told_as_the_rule_to_add(bed, said):
     ns = bed.namespace
     ns.claim()

@@ -1,6 +1,8 @@
 """A server holds the claim: it is stopped for the pull and brought back, whatever becomes of the pull."""
 
 import json
+import signal
+import subprocess
 
 import pytest
 from tests.testbed import golden
@@ -88,6 +90,23 @@ def test_the_server_is_stopped_for_the_pull_and_serves_again_after_it(bed, held,
     assert [one.model for one in find.open_volume(held.path).manifests()] == ["granite"]
     assert ready(bed) == 1
     assert recorded(bed) is None
+
+
+def test_it_serves_again_also_after_ctrl_c(bed, held, lading_argv, tmp_path):
+    """Struck while the server is being stopped: it is started again before the command ends."""
+    argv = ("pull", "s3://llm/granite", "pvc://models/granite", "--secret", "s3", "--expect", "any", "--no-preflight")
+    options = ("--endpoint", bed.minio.in_cluster, "--during-update", "scale", "--yes")
+    process = subprocess.Popen(
+        [*lading_argv, *argv, *options], cwd=tmp_path, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True
+    )
+    with process:
+        said = next(line for line in process.stderr if "stopping Deployment granite" in line)
+        process.send_signal(signal.SIGINT)
+        said += process.stderr.read()
+    assert process.returncode == 130, said
+    assert "started Deployment granite again" in said
+    wait("the server is back", lambda: ready(bed) == 1)
+    assert (recorded(bed), bed.left()) == (None, [])
 
 
 def test_it_serves_again_also_where_the_pull_fails(bed, held, pull):

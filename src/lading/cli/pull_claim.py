@@ -74,7 +74,7 @@ async def _in_job(asked: Asked, where: Where, in_job: InJob, output: Output, vie
         watching = Watching(output, view, choice)
         if job.look:
             output.say(f"looking at {asked.source} from where the Job will run …")
-        planning = pulls.plan(cluster, order, asked.dest.claim, choice=choice, job=job)
+        planning = pulls.plan(cluster, order, asked.dest.claim, choice=choice, job=job, emit=watching)
         planned = await stoppable(planning, kept="nothing was started")
         room = await pulls.room(cluster, planned, job)
         if asked.dry_run:

@@ -15,7 +15,7 @@ from lading.cluster.kinds import Object
 from lading.errors import ClusterDenied
 from lading.events import SourceListed
 from lading.manifests import jobs
-from lading.placement import admission, claim_checks, holding, looking, mounts, problems
+from lading.placement import admission, claim_checks, claims, holding, looking, mounts, problems
 from lading.placement import credentials as credentialing
 from lading.placement import identity as identities
 from lading.placement import update as updating
@@ -58,6 +58,7 @@ class Preflight:
         holding: Who holds the claim, and whether the pull has to wait for them.
         update: What is done around the pull.
         notes: What could not be found out, and what is worth knowing.
+        ending: That the volume, and what is pulled onto it, will be deleted with the claim.
     """
 
     problems: tuple[Problem, ...]
@@ -67,6 +68,7 @@ class Preflight:
     update: UpdatePlan
     listed: SourceListed | None = None
     notes: tuple[str, ...] = ()
+    ending: str | None = None
 
     def require(self) -> None:
         """Nothing, if nothing is in the way.
@@ -125,6 +127,7 @@ async def preflight(
     )
     hold, update = Holding(), UpdatePlan(claim=claim)
     kept: tuple[Problem, ...] = ()
+    ending = await claims.retain_note(cluster, found.claim) if found.claim is not None else None
     if found.claim is not None:
         freeing = "scale" if replace_old else during_update
         hold = holding.holding(found.claim, held, node=placement.node, during_update=freeing)
@@ -140,6 +143,7 @@ async def preflight(
         holding=hold,
         update=update,
         notes=(*given.notes, *notes, *why),
+        ending=ending,
     )
     if not look or answers.refusals or any(one.code in _BLOCKING for one in known):
         return begun
@@ -186,12 +190,13 @@ async def _looked(
     seen = await looking.look(cluster, pod, wait_s=wait_s)
     if isinstance(seen, Problem):
         return replace(begun, problems=(*begun.problems, _explained(seen, begun.credentials)))
+    unseen = () if mounted else ("the claim was not looked into: it is held, or cannot be mounted",)
     found = (
         *_writable(begun, seen, mounted),
         *_room(seen, mounted, replace_old=replace_old),
         *(_pinned(begun.holding, seen) if replace_old else ()),
     )
-    return replace(begun, listed=seen, problems=(*begun.problems, *found))
+    return replace(begun, listed=seen, problems=(*begun.problems, *found), notes=(*begun.notes, *unseen))
 
 
 def _listing(command: PullCommand) -> ListSourceCommand:
@@ -256,8 +261,11 @@ def _room(listed: SourceListed, claim: str | None, *, replace_old: bool) -> tupl
 
 
 def _pinned(hold: Holding, listed: SourceListed) -> tuple[Problem, ...]:
-    """Servers that name an old version in their mount: removed, kubelet would give them an empty folder in its place."""
-    old = {f"{listed.model}/{version}": version for version in listed.published if version != listed.version}
+    """Servers that name an old version in their mount: removed, kubelet would give them an empty folder in its place.
+
+    By the mounts alone: a claim that is held was not looked into.
+    """
+    stays = (f"{listed.model}/current", f"{listed.model}/{listed.version}")
     return tuple(
         Problem(
             code="version-pinned",
@@ -266,7 +274,7 @@ def _pinned(hold: Holding, listed: SourceListed) -> tuple[Problem, ...]:
         )
         for mount in hold.mounts
         for path in mount.sub_paths
-        if path in old
+        if path.startswith(f"{listed.model}/") and path not in stays
     )
 
 

@@ -62,7 +62,7 @@ async def onto_claim(
         replace_old=job.replace_old,
     )
     async with pulls.cluster_of(dest, choice) as cluster:
-        planned = await pulls.plan(cluster, order, dest.claim, choice=choice, job=job)
+        planned = await pulls.plan(cluster, order, dest.claim, choice=choice, job=job, emit=emit)
         room = await pulls.room(cluster, planned, job)
         if isinstance(planned.answer, Unchanged) and not room.healed:
             emit(planned.answer)

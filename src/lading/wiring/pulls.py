@@ -16,7 +16,7 @@ from lading.answers.jobs import JobReport
 from lading.cluster.client import Cluster
 from lading.cluster.kinds import CLAIM, JOB, Object
 from lading.errors import InvalidInput, LadingError, StillRunning
-from lading.events import Emit, Event, Notice, OldRemoved, PullPlanned, Unchanged
+from lading.events import Emit, Event, Notice, OldRemoved, PreflightProblem, PullPlanned, Unchanged, ignore
 from lading.flows.pull import VERSION_DIGITS
 from lading.manifests import gitops, ours
 from lading.manifests import jobs as manifests
@@ -123,8 +123,10 @@ async def cluster_of(dest: ClaimRef, choice: Choice) -> AsyncIterator[Cluster]:
         yield cluster
 
 
-async def plan(cluster: Cluster, order: PullCommand, claim: str, *, choice: Choice, job: JobChoice) -> Planned:
-    """What a pull onto *claim* will create; where the same pull runs already, that Job.
+async def plan(
+    cluster: Cluster, order: PullCommand, claim: str, *, choice: Choice, job: JobChoice, emit: Emit = ignore
+) -> Planned:
+    """What a pull onto *claim* will create; where the same pull runs already, that Job. Each problem is emitted, too.
 
     Raises:
         ClusterDenied: The rights that are missing.
@@ -136,7 +138,11 @@ async def plan(cluster: Cluster, order: PullCommand, claim: str, *, choice: Choi
     if before is not None and jobs.state(before) in {"waiting", "running"}:
         return Planned(command=order, claim=claim, document=before, running=jobs.run_of(before, found=True))
     found = await _preflight(cluster, order, claim, choice=choice, job=job)
+    for one in found.problems:
+        emit(PreflightProblem(code=one.code, message=one.message, hint=one.hint))
     found.require()
+    if found.ending:
+        emit(Notice(message=f"warning: {found.ending}"))
     document = _document(cluster, order, claim, found, job, started_by=who())
     return Planned(command=order, claim=claim, document=document, found=found)
 
@@ -147,11 +153,9 @@ async def written(
     """The pull as YAML for Git, and what is in its way today. Nothing is created, nor looked at from a pod.
 
     Raises:
-        PreflightFailed: Rights are missing to find out what it needs.
+        ClusterDenied: Rights are missing to find out what it needs.
     """
     found = await _preflight(cluster, order, dest.claim, choice=choice, job=replace(job, look=False))
-    if any(problem.code == "right" for problem in found.problems):
-        found.require()
     document = _document(cluster, order, dest.claim, found, job, started_by=None)
     line = f"lading pull {shlex.quote(order.source)} {dest} --output yaml"
     text = gitops.render_job(document, command=line, argocd_hook=argocd_hook)
