@@ -10,6 +10,8 @@ import pytest
 from tests.streams.conftest import IMAGE, WAITING
 from tests.testbed.api import wait
 
+from lading.cluster import config
+from lading.cluster.client import Cluster
 from lading.errors import ClaimUnusable, ClusterDenied, PodFailed
 from lading.manifests import ours
 from lading.placement import helper as helpers
@@ -97,6 +99,17 @@ async def test_an_image_without_lading_ends_at_once_and_says_so(place, user):
         async with helper(user, "foreign", write=False, placement=Placement(image=IMAGE)):
             pass
     wait("the pod is gone", lambda: not [name for name in pods(place) if "foreign" in name])
+
+
+async def test_a_quota_that_is_used_up(cluster, namespace, placement):
+    namespace.claim()
+    spec = {"hard": {"pods": "0"}}
+    namespace.apply({"apiVersion": "v1", "kind": "ResourceQuota", "metadata": {"name": "none"}, "spec": spec})
+    wait("the quota counts", lambda: namespace.get("resourcequotas", "none").get("status", {}).get("hard"))
+    async with Cluster(config.connection(kubeconfig=namespace.kubeconfig)) as user:
+        with pytest.raises(PodFailed, match="the quota none has no room for a helper pod"):
+            async with helper(user, "models", write=False, placement=placement):
+                pass
 
 
 async def test_a_claim_that_another_pod_has_for_itself(place, user, placement):

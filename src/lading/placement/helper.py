@@ -18,10 +18,19 @@ from lading.cluster.channel import PodChannel
 from lading.cluster.client import Cluster
 from lading.cluster.execute import Completed
 from lading.cluster.kinds import Object
+from lading.diagnosis import admission
 from lading.diagnosis import claims as claim_diagnosis
 from lading.diagnosis import pods as diagnosis
 from lading.diagnosis.finding import Finding
-from lading.errors import ClaimUnusable, ClusterError, LadingError, ObjectMissing, PodFailed, StillRunning
+from lading.errors import (
+    ClaimUnusable,
+    ClusterDenied,
+    ClusterError,
+    LadingError,
+    ObjectMissing,
+    PodFailed,
+    StillRunning,
+)
 from lading.events import Emit, Notice, ignore
 from lading.manifests import ours, pods
 from lading.manifests.pods import Work
@@ -104,9 +113,13 @@ class Helper:
         placement = await self._placed(found, mounts)
         purpose = WRITER if self._write else READER
         self.name = f"lading-{purpose}-{self.claim[:40].strip('-.')}-{secrets.token_hex(3)}"
-        await self._cluster.create(
-            pods.helper_pod(self._work(purpose, found), placement, name=self.name, deadline_s=DEADLINE_S)
-        )
+        document = pods.helper_pod(self._work(purpose, found), placement, name=self.name, deadline_s=DEADLINE_S)
+        try:
+            await self._cluster.create(document)
+        except ClusterDenied as refused:
+            if refused.hint is not None:  # a right that is missing
+                raise
+            raise error(admission.refused(refused.message, subject="a helper pod")) from refused
         await self._running()
 
     async def revive(self) -> bool:
@@ -123,10 +136,15 @@ class Helper:
         return asyncio.run_coroutine_threadsafe(self.revive(), self._loop).result()
 
     async def remove(self) -> None:
-        """Remove the pod; idempotent, silent where it is gone."""
-        if self.name:
+        """Remove the pod; idempotent, silent where it is gone. Where nobody answers it is left to end by itself."""
+        if not self.name:
+            return
+        try:
             async with asyncio.timeout(_REMOVE_WITHIN_S):
                 await self._cluster.delete(kinds.POD, self.name, grace_s=1)
+        except (ClusterError, TimeoutError) as failure:
+            said = f"pod {self.name} could not be removed ({str(failure) or 'no answer'}); unused it ends within {IDLE_S // 60} minutes"
+            self._emit(Notice(message=said, hint=f"kubectl delete pod {self.name} -n {self._cluster.namespace}"))
 
     async def run(self, argv: Sequence[str], *, stdin: bytes = b"") -> Completed:
         """Run *argv* in the pod to its end; see `execute.run`."""
