@@ -35,7 +35,9 @@ def main():
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="lading-bench-") as name:
         folder = Path(name)
-        place = namespaces.create(clusters.shared().api, folder)
+        cluster = clusters.shared()
+        os.environ["LADING_IMAGE"] = cluster.image
+        place = namespaces.create(cluster.api, folder)
         try:
             run(place, folder, arguments.rounds, int(arguments.megabytes * 1e6), arguments.files)
         finally:
@@ -64,7 +66,7 @@ def run(place, folder, rounds, size_bytes, files):
 
 
 def lading(place, model, name):
-    environment = {**os.environ, "KUBECONFIG": str(place.kubeconfig), "LADING_IMAGE": clusters.shared().image}
+    environment = {**os.environ, "KUBECONFIG": str(place.kubeconfig)}
     argv = [sys.executable, "-m", "lading", "pull", str(model), f"pvc://models/{name}", "--expect", "any", "--quiet"]
     subprocess.run(argv, env=environment, check=True, stdout=subprocess.DEVNULL)
 
