@@ -6,6 +6,7 @@ import subprocess
 import pytest
 from tests.testbed.api import wait
 
+import lading as lading_api
 from lading.testing.volume import CONTENT, OTHER, listed, loose, publish, transfer, write
 from lading.volume import find
 
@@ -127,3 +128,45 @@ def test_an_empty_claim_is_empty(lading, claim):
     assert (done.returncode, done.stdout) == (0, "")
     assert done.stderr == "nothing is published on pvc://models\n"
     assert not (claim.path / ".lading").exists()
+
+
+def service(name, uri):
+    return {
+        "apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": name},
+        "spec": {
+            "replicas": 0, "selector": {"matchLabels": {"app": name}},
+            "template": {
+                "metadata": {"labels": {"app": name}},
+                "spec": {
+                    "containers": [{
+                        "name": "server", "image": "docker.io/testbed/pause:1",
+                        "volumeMounts": [{"name": "models", "mountPath": "/mnt", "subPath": uri, "readOnly": True}],
+                    }],
+                    "volumes": [{"name": "models", "persistentVolumeClaim": {"claimName": "models"}}],
+                },
+            },
+        },
+    }  # fmt: skip
+
+
+def test_what_a_workload_points_to_is_not_pruned_and_who_loads_current_is_told(lading, namespace, volume):
+    namespace.apply(service("pinned", "tiny/v1"))
+    done = lading("prune", "pvc://models/tiny", "--keep", "1", "--yes")
+    assert done.stdout == "nothing to remove\n", done.stderr
+    assert "tiny@v1 stays: Deployment pinned may be loading it" in done.stderr
+    assert ("tiny", "v1") in listed(volume)
+    namespace.apply(service("follower", "tiny/current"))
+    used = lading("use", "pvc://models/tiny@v3")
+    assert used.stdout == "tiny@v3 is now the current version, before: v2\n"
+    assert used.stderr.endswith("these load it when they start next: Deployment follower\n"), used.stderr
+
+
+def test_the_python_names_take_claims_too(namespace, volume):
+    assert [(found.model, found.version) for found in lading_api.models("pvc://models/tiny")] == [
+        ("tiny", "v1"),
+        ("tiny", "v2"),
+        ("tiny", "v3"),
+    ]
+    assert lading_api.verify("pvc://models/tiny@v1").bad == 0
+    lading_api.use("pvc://models/tiny@v1")
+    assert lading_api.manifest("pvc://models/tiny").version == volume.current("tiny") == "v1"

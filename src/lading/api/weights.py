@@ -76,38 +76,44 @@ def pull(
         adapter.close()
 
 
-def models(volume: str | Path = ".") -> list[Manifest]:
-    """The published versions on *volume* (or of one model on it), by model, then by time of publication."""
-    return list(volumes.selected(volumes.named(str(volume))))
+def models(volume: str | Path = ".", *, where: Choice | None = None) -> list[Manifest]:
+    """The published versions on *volume* (or of one model on it), by model, then by time of publication.
+
+    *volume* may be a claim, ``pvc://claim``, in the cluster that *where* names; so may the references below.
+    """
+    with volumes.opened(str(volume), where) as found:
+        return list(volumes.selected(found))
 
 
-def manifest(ref: str | Path) -> Manifest:
+def manifest(ref: str | Path, *, where: Choice | None = None) -> Manifest:
     """The manifest of a model on a volume, ``volume/model@version``; its current version by default.
 
     Raises:
         NotPublished: There is none; the hint names the nearest.
     """
-    found = volumes.named(str(ref))
-    return found.volume.manifest(volumes.model_of(found, str(ref)), found.version)
+    with volumes.opened(str(ref), where) as found:
+        return found.volume.manifest(volumes.model_of(found, str(ref)), found.version)
 
 
-def verify(ref: str | Path, *, emit: Emit = ignore, threads: int | None = None) -> Verified:
-    """Hash a version's files again and compare them with its manifest.
+def verify(
+    ref: str | Path, *, emit: Emit = ignore, threads: int | None = None, where: Choice | None = None
+) -> Verified:
+    """Hash a version's files again, where they lie, and compare them with its manifest.
 
     Raises:
         VerificationFailed: Something differs; names the files.
     """
-    found = volumes.named(str(ref))
-    listed = found.volume.manifest(volumes.model_of(found, str(ref)), found.version)
-    return portal.run(verifying.verify(found.volume, listed, emit=emit, threads=threads))
+    with volumes.opened(str(ref), where, emit=emit) as found:
+        listed = found.volume.manifest(volumes.model_of(found, str(ref)), found.version)
+        return portal.run(verifying.verify(found.volume, listed, emit=emit, threads=threads))
 
 
-def use(ref: str | Path) -> None:
+def use(ref: str | Path, *, where: Choice | None = None) -> None:
     """Make a version, ``volume/model@version``, the current one of its model.
 
     Raises:
         NotPublished: There is no such version.
     """
-    found = volumes.named(str(ref))
-    model = volumes.model_of(found, str(ref))
-    found.volume.use(model, found.volume.manifest(model, found.version).version)
+    with volumes.opened(str(ref), where, write=True) as found:
+        model = volumes.model_of(found, str(ref))
+        found.volume.use(model, found.volume.manifest(model, found.version).version)

@@ -108,12 +108,15 @@ def use(ref: str, *, where: Where | None = None, common: Common | None = None) -
             raise InvalidReference(f"{ref} names no version", hint=f"lading use {ref}@VERSION; see lading ls {ref}")
         before = found.volume.current(model)
         found.volume.use(model, version)
+        loading = _by_current(ref, model, where) if before != version else ""
     said = "is already" if before == version else "is now"
     was = f", before: {before}" if before not in {None, version} else ""
     from lading.answers.weights import CurrentVersion
 
     document = CurrentVersion(model=model, version=version, before=before)
     output.result(document, f"{model}@{version} {said} the current version{was}")
+    if loading:
+        output.say(f"these load it when they start next: {loading}")
 
 
 def rm(
@@ -134,6 +137,8 @@ def rm(
     output = Output(common)
     with opened(ref, chosen(where), write=not dry_run) as found:
         removal = _removal(found, model_of(found, ref))
+        for manifest, who in _pointed(ref, removal.versions, where).items():
+            output.say(f"{manifest.model}@{manifest.version} is what {who} may be loading")
         _carry_out(output, removal, dry_run=dry_run, yes=yes, volume=found.volume)
 
 
@@ -148,7 +153,8 @@ def prune(
 ) -> None:
     """Remove old versions and what interrupted pulls left.
 
-    A current version is never removed. An interrupted pull that nobody runs now loses its progress.
+    A current version is never removed, nor, on a claim, one that a workload points to. An interrupted pull that nobody runs
+    now loses its progress.
 
     Args:
         volume: A volume, or a model on it.
@@ -161,8 +167,32 @@ def prune(
         if found.version:
             raise InvalidInput(f"{volume} names one version", hint=f"lading rm {volume}")
         leftovers = () if found.model else found.volume.leftovers()
-        removal = Removal(versions=found.volume.prunable(found.model, keep), leftovers=leftovers)
+        versions = found.volume.prunable(found.model, keep)
+        kept = _pointed(volume, versions, where)
+        for manifest, who in kept.items():
+            output.say(f"{manifest.model}@{manifest.version} stays: {who} may be loading it")
+        versions = tuple(manifest for manifest in versions if manifest not in kept)
+        removal = Removal(versions=versions, leftovers=leftovers)
         _carry_out(output, removal, dry_run=dry_run, yes=yes, volume=found.volume)
+
+
+def _pointed(text: str, versions: Sequence[Manifest], where: Where | None) -> dict[Manifest, str]:
+    """The versions that workloads of the claim's namespace point to, with whom; none on a folder of this machine."""
+    from lading.wiring import pointing
+
+    found = pointing.users(text, chosen(where)) if versions else None
+    if found is None:
+        return {}
+    pointed = {manifest: pointing.into(found, manifest) for manifest in versions}
+    return {manifest: pointing.told(who) for manifest, who in pointed.items() if who}
+
+
+def _by_current(text: str, model: str, where: Where | None) -> str:
+    """Who loads the model's `current` at its next start, in words; empty on a folder of this machine."""
+    from lading.wiring import pointing
+
+    found = pointing.users(text, chosen(where))
+    return pointing.told(pointing.by_current(found, model)) if found else ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

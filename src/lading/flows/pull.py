@@ -188,8 +188,7 @@ def _published(volume: Volume, model: str, version: str | None, found: Listing) 
 
 
 def _unchanged(volume: Volume, published: Manifest, emit: Emit) -> Unchanged:
-    path = volume.directory(published)
-    event = Unchanged(model=published.model, version=published.version, path=str(path))
+    event = Unchanged(model=published.model, version=published.version, path=volume.place(published))
     emit(event)
     return event
 
@@ -246,7 +245,7 @@ def _bring(
     reference, revision = str(order.listing.ref), order.listing.revision
     with volume.stage(order.model, order.version, transfer_id(order, volume.id)) as staging:
         todo = planning.plan(order.listing, staging.finished)
-        emit(planned(order, todo, str(volume.root)))
+        emit(planned(order, todo, volume.shown))
         if not order.replace:
             volume.require_free(todo.fetch_bytes)
         if not todo.keep and order.foreseen is None:
@@ -268,11 +267,11 @@ def _bring(
         )
         if cancel.is_set():
             raise Cancelled("interrupted")
-        path = volume.publish(staging, manifest, use=use)
+        volume.publish(staging, manifest, use=use)
     event = Published(
         model=order.model,
         version=order.version,
-        path=str(path),
+        path=volume.place(manifest),
         files=len(files),
         size_bytes=manifest.size_bytes,
         seconds=time.monotonic() - began,

@@ -1,0 +1,61 @@
+"""Which workloads refer to what is on a claim, for commands that change it: asked of the cluster, matched by path."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from lading.spec import ref as refs
+from lading.spec.placement import Choice
+from lading.spec.ref import ClaimRef
+from lading.weights import layout
+from lading.weights.manifest import Manifest
+
+if TYPE_CHECKING:
+    from lading.placement.users import User, Users
+
+
+def users(text: str, choice: Choice) -> "Users | None":
+    """What points into the claim that *text* names; None where it names a folder of this machine.
+
+    Raises:
+        ClusterError: As the API server says.
+    """
+    ref = refs.parse(text, any_folder=True)
+    if not isinstance(ref, ClaimRef):
+        return None
+    from lading.cluster.loop import CLUSTER
+
+    return CLUSTER.run(_users(ref, choice))
+
+
+def into(found: "Users", manifest: Manifest) -> "tuple[User, ...]":
+    """Who may have loaded a version: whoever names it, its model, the model's `current`, or something inside it.
+
+    A mount of the whole claim may read anything, and is no sign.
+    """
+    current = layout.current(manifest.model).as_posix()
+    return tuple(user for user in found.found if user.path and _touches(user.path, manifest.path, current))
+
+
+def by_current(found: "Users", model: str) -> "tuple[User, ...]":
+    """Who loads the model's `current` at its next start."""
+    current = layout.current(model).as_posix()
+    return tuple(user for user in found.found if user.path == current or user.path.startswith(f"{current}/"))
+
+
+def told(users: "Sequence[User]") -> str:
+    """``InferenceService granite, Deployment chat``."""
+    return ", ".join(dict.fromkeys(map(str, users)))
+
+
+def _touches(path: str, version: str, current: str) -> bool:
+    inside = path == version or path.startswith(f"{version}/") or version.startswith(f"{path}/")
+    return inside or path == current or path.startswith(f"{current}/")
+
+
+async def _users(ref: ClaimRef, choice: Choice) -> "Users":
+    from lading.placement import users as finding
+    from lading.wiring import clusters
+
+    async with clusters.cluster(replace(choice, namespace=ref.namespace or choice.namespace)) as cluster:
+        return await finding.users(cluster, ref.claim)
