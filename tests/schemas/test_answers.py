@@ -16,7 +16,9 @@ from tests.testbed import require
 from lading import schemas, wiring
 from lading.cli import app
 from lading.events import Event
+from lading.manifests.jobs import name as job_name
 from lading.spec.base import dump
+from lading.spec.command import PullCommand
 from lading.testing import histories, truth
 
 STUDY = """\
@@ -86,6 +88,7 @@ SERVED: dict[str, list[tuple[str, str | None]]] = {
 }
 
 #: The same, on a cluster, where the claim `models` is bound; as administrator.
+DETACHED = job_name(PullCommand(source="https://127.0.0.1/m/SHA256SUMS", model="m"), claim="models", model="m")
 CLUSTERED: dict[str, list[tuple[str, str | None]]] = {
     "claim": [
         ("claim create more --size 1Gi --dry-run", "claim-created"),
@@ -96,10 +99,15 @@ CLUSTERED: dict[str, list[tuple[str, str | None]]] = {
         ("claim classes", "class-listed"),
         ("claim repair-permissions models --dry-run", None),
     ],
+    "jobs": [
+        ("pull https://127.0.0.1/m/SHA256SUMS pvc://models/m --detach --no-preflight", "job-started"),
+        ("jobs", "job-listed"),
+        (f"jobs cancel {DETACHED} --yes", "job-cancelled"),
+    ],
 }
 
 #: Words for people or for another Lading, or bytes, whatever the format; the demo runs the commands above.
-NO_DOCUMENT = {"completion", "demo", "agent", "cat"}
+NO_DOCUMENT = {"completion", "demo", "agent", "cat", "run"}
 
 
 @dataclass

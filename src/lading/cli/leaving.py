@@ -59,6 +59,7 @@ async def leavable(
                 raise StillRunning(f"{name} goes on in the cluster", hint=follow)
             if answer == "stop":
                 await _stopped(name, follow, stop, struck, task)
+            print("watching it again …", file=sys.stderr, flush=True)
     finally:
         await _ended(task)
         for number in (signal.SIGINT, signal.SIGTERM):

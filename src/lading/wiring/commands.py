@@ -10,8 +10,8 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
-from lading.errors import VerificationFailed
-from lading.events import Emit, Event, PermissionsRepaired, SourceListed, Verified
+from lading.errors import ModelBusy, VerificationFailed
+from lading.events import Emit, Event, Notice, PermissionsRepaired, Published, SourceListed, Unchanged, Verified
 from lading.flows import pull as pulling
 from lading.flows import verify as verifying
 from lading.flows.pull import Order
@@ -24,6 +24,9 @@ from lading.volume.local import LocalVolume
 from lading.weights import layout
 from lading.weights import plan as planning
 from lading.wiring import volumes
+
+LOCK_WAIT_S = 150.0  # above `lading.volume.lock.STALE_S`
+LOCK_LOOK_S = 3.0
 
 
 async def perform(
@@ -61,19 +64,36 @@ async def perform(
 
 
 async def _pull(command: PullCommand, volume: LocalVolume, user: str | None, emit: Emit) -> Event:
-    ref = refs.parse(command.source)
+    """The pull, begun again where another writer has the model: one that was killed lets go of it within minutes."""
     with _source(command) as source:
-        order = await pulling.decide(
-            source,
-            volume,
-            ref,
-            model=command.model,
-            version=command.version,
-            expect=command.expect,
-            exclude=command.exclude,
-        )
-        order = replace(order, replace=command.replace)
-        return await pulling.fulfil(order, source, volume, use=command.use, user=user, emit=emit)
+        until = asyncio.get_running_loop().time() + LOCK_WAIT_S
+        told = False
+        while True:
+            try:
+                return await _pulled(command, source, volume, user, emit)
+            except ModelBusy as busy:
+                if asyncio.get_running_loop().time() >= until:
+                    raise
+                if not told:
+                    emit(Notice(message=f"{busy.message}: waiting", hint=busy.hint))
+                told = True
+                await asyncio.sleep(LOCK_LOOK_S)
+
+
+async def _pulled(
+    command: PullCommand, source: Source, volume: LocalVolume, user: str | None, emit: Emit
+) -> Published | Unchanged:
+    order = await pulling.decide(
+        source,
+        volume,
+        refs.parse(command.source),
+        model=command.model,
+        version=command.version,
+        expect=command.expect,
+        exclude=command.exclude,
+    )
+    order = replace(order, replace=command.replace)
+    return await pulling.fulfil(order, source, volume, use=command.use, user=user, emit=emit)
 
 
 async def _verify(command: VerifyCommand, root: Path, emit: Emit) -> Event:
