@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 from aiohttp import web
 from aiohttp.test_utils import RawTestServer
-from hypothesis import given
+from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 from tests.testbed import golden, pki, require
 
@@ -22,7 +22,7 @@ from lading.cluster import config, proxies
 from lading.cluster.client import Cluster
 from lading.cluster.identity import TokenFile
 from lading.cluster.kinds import POD
-from lading.errors import ClusterUnreachable, InvalidDocument
+from lading.errors import ClusterUnreachable, InvalidDocument, LadingError
 
 SECRET = "s3cr3t-t0ken"
 
@@ -198,6 +198,48 @@ def test_a_wrong_entry_is_named(tmp_path, case):
     """File, entry and key; never the value of a secret."""
     cluster, user = WRONG[case]
     check_error(tmp_path, f"kubeconfig {case}", write(tmp_path / "config", cluster=cluster, user=user))
+
+
+ANYTHING = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text(max_size=8),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner, max_size=3),
+    max_leaves=8,
+)
+KEYS = {
+    "clusters": ["server", "certificate-authority", "certificate-authority-data", "insecure-skip-tls-verify", "proxy-url",
+                 "tls-server-name", "extensions"],
+    "users": ["token", "tokenFile", "username", "password", "client-certificate-data", "client-key-data", "exec", "as"],
+    "exec": ["apiVersion", "command", "args", "env", "installHint", "interactiveMode", "provideClusterInfo"],
+}  # fmt: skip
+
+
+def some(keys, **more):
+    return st.fixed_dictionaries({}, optional=dict.fromkeys(keys, ANYTHING)).map(lambda drawn: {**drawn, **more})
+
+
+@settings(phases=[Phase.generate])  # shrinking reads thousands of files
+@given(
+    some(KEYS["clusters"], server="https://127.0.0.1:1") | some(KEYS["clusters"]) | ANYTHING,
+    some(KEYS["users"])
+    | some(KEYS["exec"], apiVersion="client.authentication.k8s.io/v1", command="x", provideClusterInfo=True).map(
+        lambda drawn: {"exec": drawn}
+    )
+    | ANYTHING,
+    ANYTHING,
+)
+def test_no_kubeconfig_breaks_it(tmp_path_factory, cluster, user, other):
+    """Whatever somebody wrote into it: a connection, or one of our errors."""
+    path = tmp_path_factory.getbasetemp() / "any"
+    document = {
+        "current-context": "c", "contexts": [{"name": "c", "context": {"cluster": "c", "user": "c"}}],
+        "clusters": [{"name": "c", "cluster": cluster}], "users": [{"name": "c", "user": user}],
+    }  # fmt: skip
+    for text in (json.dumps(document), json.dumps({**document, "contexts": other}), json.dumps(other)):
+        path.write_text(text)
+        try:
+            connect(path)
+        except LadingError:
+            continue
 
 
 # ------------------------------------------------------------------------------------------------------------- identity

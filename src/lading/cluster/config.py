@@ -219,7 +219,7 @@ def _login(user: Entry, cluster: Entry, trusted: ssl.SSLContext | None) -> Login
 
 def _texts(user: Entry, listed: object) -> tuple[str, ...]:
     found = listed or []
-    if not isinstance(found, list) or not all(isinstance(item, str) for item in found):
+    if not isinstance(found, list) or not all(isinstance(item, str) and "\0" not in item for item in found):
         raise user.wrong("exec.args must be a list of strings")
     return tuple(found)
 
@@ -230,7 +230,7 @@ def _env(user: Entry, listed: object) -> dict[str, str]:
         pairs = {item["name"]: item["value"] for item in found}  # type: ignore[attr-defined]  # what else fails is caught
     except (TypeError, KeyError):
         raise user.wrong("exec.env must be a list of name and value") from None
-    if not all(isinstance(text, str) for pair in pairs.items() for text in pair):
+    if not all(isinstance(text, str) and "\0" not in text for pair in pairs.items() for text in pair):
         raise user.wrong("exec.env must be a list of name and value")
     return pairs
 
@@ -238,8 +238,9 @@ def _env(user: Entry, listed: object) -> dict[str, str]:
 def _told(cluster: Entry) -> dict[str, Any]:
     """What a login program is told of the cluster."""
     authority = cluster.content("certificate-authority")
-    extensions = cluster.body.get("extensions") or ()
-    config = [one.get("extension") for one in extensions if one.get("name") == "client.authentication.k8s.io/exec"]
+    extensions = cluster.body.get("extensions")
+    listed = [one for one in extensions if isinstance(one, dict)] if isinstance(extensions, list) else []
+    config = [one.get("extension") for one in listed if one.get("name") == "client.authentication.k8s.io/exec"]
     told = {
         "server": cluster.text("server"),
         "tls-server-name": cluster.text("tls-server-name"),

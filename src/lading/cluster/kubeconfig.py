@@ -32,6 +32,8 @@ class Entry:
             return None
         if not isinstance(value, str):
             raise self.wrong(f"{key} must be a string")
+        if "\0" in value:
+            raise self.wrong(f"{key} holds a zero byte")
         return value
 
     def needed(self, key: str) -> str:

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 _CROSSING = timedelta(seconds=1)
 #: A log may be silent for hours; a lost connection without a word is found by asking anew after that long.
 _SILENT = aiohttp.ClientTimeout(total=None, sock_connect=10, sock_read=60)
-#: The container runtime stores longer lines in pieces, each with its own time.
+#: The container runtime stores longer lines in pieces of 16 KiB, each with its own time: at least so many characters.
 _PIECE_CHARACTERS = 4096
 _BRIEF_S = 1.0
 
