@@ -115,3 +115,9 @@ def test_what_is_no_claim_is_refused(lading, namespace, given):
     result = lading("claim", "inspect", given)
     assert result.returncode == 2
     assert "claim" in result.stderr
+
+
+def test_a_pull_says_that_its_volume_goes_with_the_claim(admin, filled):
+    """Said before anything is pulled, to whoever may see the volume."""
+    result = admin("pull", "https://models.invalid/m/model.gguf", "pvc://models/m", "--dry-run", "--no-preflight")
+    assert "is deleted with the claim, and every model on it" in result.stderr, result.stderr

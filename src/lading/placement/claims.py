@@ -148,12 +148,27 @@ async def existing(cluster: Cluster, claim: str, *, namespace: str | None = None
 
 def retain_warning(known: ClaimFacts) -> str | None:
     """That the models on this claim will be deleted with it, and what keeps them; None where they will not, or it is unknown."""
-    if known.reclaim_policy != "Delete":
+    return _ending(known.name, known.volume_name, known.reclaim_policy)
+
+
+async def retain_note(cluster: Cluster, document: Object) -> str | None:
+    """As `retain_warning`, of a claim's *document* alone; a denied volume or class is no error."""
+    spec = document["spec"]
+    name = spec.get("volumeName") or None
+    if name:
+        volume = (await _volume(cluster, name)).value
+        return _ending(document["metadata"]["name"], name, volume.reclaim_policy if volume else None)
+    kind = (await _class(cluster, spec.get("storageClassName"))).value
+    return _ending(document["metadata"]["name"], None, kind.reclaim_policy if kind else None)
+
+
+def _ending(claim: str, volume: str | None, policy: str | None) -> str | None:
+    if policy != "Delete":
         return None
-    what = f"its volume {known.volume_name}" if known.volume_name else "the volume it will get"
+    what = f"its volume {volume}" if volume else "the volume it will get"
     return (
         f"{what} is deleted with the claim, and every model on it "
-        f"(reclaim policy Delete); `lading claim retain pvc://{known.name}` keeps it"
+        f"(reclaim policy Delete); `lading claim retain pvc://{claim}` keeps it"
     )
 
 
