@@ -7,6 +7,7 @@ import subprocess
 import sys
 import threading
 import time
+from dataclasses import asdict, replace
 
 import pytest
 
@@ -28,7 +29,7 @@ def plant(path, process, *, age_s=0.0):
     path.mkdir()
     owner = path / lock.OWNER
     owner.write_text(
-        json.dumps({"token": "planted", "host": process.host, "pid": process.pid, "started_s": process.started_s})
+        json.dumps({"token": "planted", **{key: value for key, value in asdict(process).items() if value is not None}})
     )
     then = time.time() - age_s
     os.utime(owner, (then, then))
@@ -167,3 +168,31 @@ def test_many_processes_exclude_each_other(tmp_path):
         worker.join()
     assert counter.read_text() == "40"
     assert [path.name for path in tmp_path.iterdir() if path.name not in {"counter", ".clock"}] == []
+
+
+def test_another_process_of_the_same_run_is_dead_by_definition(tmp_path):
+    """A Job's next pod takes over at once from one that was killed on another host; another run's waits."""
+    plant(tmp_path / "l", replace(ELSEWHERE, run="job-uid", user="anna on laptop"))
+    with (
+        pytest.raises(ModelBusy, match="for anna on laptop"),
+        hold(tmp_path / "l", me=replace(Process.this(), run="other")),
+    ):
+        pass
+    with pytest.raises(ModelBusy), hold(tmp_path / "l"):
+        pass
+    with hold(tmp_path / "l", me=replace(Process.this(), run="job-uid")):
+        pass
+
+
+def test_a_process_does_not_replace_itself(tmp_path):
+    """Two writers of one process exclude each other, also in a Job."""
+    me = replace(Process.this(), run="job-uid")
+    with hold(tmp_path / "l", me=me), pytest.raises(ModelBusy), hold(tmp_path / "l", me=me):
+        pass
+
+
+def test_the_run_comes_from_the_environment(monkeypatch):
+    monkeypatch.setenv("LADING_RUN", "job-uid")
+    assert Process.this().run == "job-uid"
+    monkeypatch.delenv("LADING_RUN")
+    assert Process.this().run is None

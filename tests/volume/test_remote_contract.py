@@ -2,7 +2,7 @@
 
 import pytest
 
-from lading.testing.channels import ProcessChannel, in_process
+from lading.testing.agents import ProcessChannel, in_process
 from lading.testing.volume import VolumeContract
 from lading.volume.remote import RemoteVolume
 

@@ -21,7 +21,7 @@ from lading.errors import (
     VolumeError,
     VolumeNotWritable,
 )
-from lading.testing.channels import BreakingChannel, ProcessChannel, SocketChannel, in_process
+from lading.testing.agents import BreakingChannel, ProcessChannel, SocketChannel, in_process
 from lading.testing.volume import CONTENT, OTHER, check_whole, listed, manifest, publish, write
 from lading.volume import find, remote, wire
 from lading.volume.remote import RemoteVolume
@@ -405,8 +405,8 @@ def test_the_locks_of_a_client_that_is_killed_fall_at_once(root):
             write(again, path, data)
         other.publish(again, manifest("tiny", "v1", again.finished))
     with pytest.raises(LadingError):
-        block.__exit__(None, None, None)
         half.write(memoryview(b"more"))
+    block.__exit__(None, None, None)
 
 
 def test_a_client_takes_over_from_its_own_broken_connection(root):
@@ -450,8 +450,7 @@ def test_a_silent_client_is_given_up(root):
     """One that neither speaks nor ends, as a laptop that sleeps."""
     argv = (
         sys.executable, "-c",
-        "from lading.cli import agent; agent.SILENT_S = 0.3; from pathlib import Path; "
-        f"agent.agent(Path({str(root)!r}))",
+        f"import pathlib, lading.cli.agent as own; own.SILENT_S = 0.3; own.agent(pathlib.Path({str(root)!r}))",
     )  # fmt: skip
     channel = ProcessChannel(root, argv=argv)
     while channel.receive():
