@@ -145,9 +145,12 @@ def test_recreate_pulls_beside_the_server_and_restarts_it_then(bed, pull):
 def test_room_for_one_copy_the_server_stops_the_old_version_goes_the_new_one_is_served(bed, pull):
     claim = bed.namespace.claim()
     bed.namespace.secret("s3", bed.keys)
-    assert pull("--secret", "s3").returncode == 0
+    assert pull("--secret", "s3", "--no-preflight").returncode == 0
     serve(bed, path="granite/current")
     (old,) = [one.version for one in find.open_volume(claim.path).manifests()]
+    failed = pull("--secret", "s3", "--replace-old", "--yes", "--no-preflight", source="s3://llm/absent")
+    assert failed.returncode == 1
+    assert "started Deployment granite again" in failed.stderr  # nothing was removed: the old version serves
     bed.minio.client().put_object(Bucket="llm", Key="granite/weights.bin", Body=b"n" * 50_000)
     result = pull("--secret", "s3", "--replace-old", "--yes")
     assert result.returncode == 0, result.stderr
@@ -160,7 +163,7 @@ def test_room_for_one_copy_the_server_stops_the_old_version_goes_the_new_one_is_
 def test_an_old_version_that_a_server_names_is_not_taken_from_it(bed, pull):
     claim = bed.namespace.claim()
     bed.namespace.secret("s3", bed.keys)
-    assert pull("--secret", "s3").returncode == 0
+    assert pull("--secret", "s3", "--no-preflight").returncode == 0
     (old,) = [one.version for one in find.open_volume(claim.path).manifests()]
     serve(bed, path=f"granite/{old}")
     bed.minio.client().put_object(Bucket="llm", Key="granite/weights.bin", Body=b"n" * 50_000)

@@ -6,7 +6,7 @@ import pytest
 
 from lading.cluster import kinds
 from lading.cluster.client import Cluster
-from lading.errors import PlacementError
+from lading.errors import PlacementError, PreflightFailed
 from lading.events import Notice
 from lading.manifests import stopping
 from lading.manifests.stopping import Stop
@@ -141,7 +141,7 @@ async def test_where_the_old_version_may_be_gone_it_stays_stopped_and_recorded(s
     _, cluster = served
     told = []
     with pytest.raises(Broken):
-        await pull_that_breaks(cluster, plan(gone=True), emit=told.append)
+        await pull_that_breaks(cluster, plan(needs="granite"), emit=told.append)
     assert (await replicas(cluster), await stopped(cluster)) == (0, "true")
     assert await record(cluster) == (CHAT, GRANITE)
     assert "stays stopped" in told[-1].message
@@ -150,11 +150,11 @@ async def test_where_the_old_version_may_be_gone_it_stays_stopped_and_recorded(s
 async def test_where_it_is_surely_there_it_is_started(served):
     _, cluster = served
 
-    async def failed_before_it_removed(freed):
+    async def seen_to_be_there(freed):
         freed.intact = True
 
     with pytest.raises(Broken):
-        await pull_that_breaks(cluster, plan(gone=True), meanwhile=failed_before_it_removed)
+        await pull_that_breaks(cluster, plan(needs="granite"), meanwhile=seen_to_be_there)
     assert (await replicas(cluster), await stopped(cluster)) == (2, None)
 
 
@@ -162,9 +162,24 @@ async def test_what_an_earlier_command_left_stopped_is_started_without_being_sto
     server, cluster = served
     await cluster.patch(kinds.DEPLOYMENT, "chat", stopping.scale(0), sub="scale")
     await cluster.patch(kinds.CLAIM, "models", stopping.record((CHAT,), by="me", at="now"))
-    found = await update.plan(cluster, await cluster.get(kinds.CLAIM, "models"), None)
+    found = await update.plan(cluster, await cluster.get(kinds.CLAIM, "models"), None, model="granite")
     assert found.healed == (CHAT,)
     server.seen.clear()
     with pytest.raises(Broken):
         await pull_that_breaks(cluster, found)
     assert (await replicas(cluster), await record(cluster)) == (2, ())
+
+
+async def test_what_waits_for_a_model_is_not_started_by_the_pull_of_another(served):
+    """Its old version is gone, and the other pull does not bring it back."""
+    _, cluster = served
+    await cluster.patch(kinds.CLAIM, "models", stopping.record((CHAT,), by="me", at="noon", needs="granite"))
+    claim = await cluster.get(kinds.CLAIM, "models")
+    assert await update.plan(cluster, claim, None, model="llama") == UpdatePlan(claim="models")
+    with pytest.raises(
+        PreflightFailed,
+        match="an update of granite on claim models has not ended: since noon Deployment chat stays stopped, by me",
+    ):
+        await update.plan(cluster, claim, "scale", model="llama")
+    again = await update.plan(cluster, claim, None, model="granite")
+    assert (again.healed, again.needs) == ((CHAT,), "granite")

@@ -70,11 +70,15 @@ def scale(replicas: int) -> dict[str, Any]:
     return {"spec": {"replicas": replicas}}
 
 
-def record(stops: Sequence[Stop], *, by: str, at: str) -> dict[str, Any]:
-    """The patch of a claim that says what is stopped for its sake; none at all: nothing any more."""
+def record(stops: Sequence[Stop], *, by: str, at: str, needs: str | None = None) -> dict[str, Any]:
+    """The patch of a claim that says what is stopped for its sake; none at all: nothing any more.
+
+    *needs*: the model that has to be there before they are started: its old version may be gone.
+    """
     text = None
     if stops:
-        text = json.dumps({"by": by, "at": at, "stopped": [_entry(one) for one in stops]}, separators=(",", ":"))
+        document = {"by": by, "at": at, "needs": needs, "stopped": [_entry(one) for one in stops]}
+        text = json.dumps(document, separators=(",", ":"))
     return {"metadata": {"annotations": {RECORD: text}}}
 
 
@@ -85,6 +89,7 @@ class Recorded:
     stops: tuple[Stop, ...] = ()
     by: str = ""
     at: str = ""
+    needs: str | None = None
 
 
 def recorded(claim: Mapping[str, Any]) -> Recorded:
@@ -95,7 +100,13 @@ def recorded(claim: Mapping[str, Any]) -> Recorded:
         stops = tuple(_stop(one) for one in document.get("stopped") or ())
     except (ValueError, KeyError, TypeError, AttributeError):
         return Recorded()
-    return Recorded(stops=stops, by=str(document.get("by", "")), at=str(document.get("at", "")))
+    needs = document.get("needs")
+    return Recorded(
+        stops=stops,
+        by=str(document.get("by", "")),
+        at=str(document.get("at", "")),
+        needs=needs if isinstance(needs, str) else None,
+    )
 
 
 def merged(*groups: Iterable[Stop]) -> tuple[Stop, ...]:

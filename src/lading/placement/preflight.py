@@ -131,7 +131,9 @@ async def preflight(
     if found.claim is not None:
         freeing = "scale" if replace_old else during_update
         hold = holding.holding(found.claim, held, node=placement.node, during_update=freeing)
-        update, kept = await updating.planned(cluster, found.claim, during_update, replace_old=replace_old)
+        update, kept = await updating.planned(
+            cluster, found.claim, during_update, model=command.model or command.source, replace_old=replace_old
+        )
     placed, why = await _placed(cluster, placement, hold)
     answers = await admission.check(cluster, _job(command, placed, given, claim, cluster.namespace), placed, given)
     refusals = [] if _lacks_account(lacking) else answers.refusals

@@ -16,7 +16,7 @@ from lading.cluster.kinds import Object
 from lading.errors import ClusterError, ObjectMissing, PlacementError, StillRunning
 from lading.events import Emit, Notice, ignore
 from lading.manifests import stopping
-from lading.manifests.stopping import Stop
+from lading.manifests.stopping import Recorded, Stop
 from lading.placement import mounts as mounting
 from lading.placement.mounts import Mount, Owner
 from lading.placement.problems import Problem, failed
@@ -31,20 +31,22 @@ class UpdatePlan:
         before: Stopped before the write, and started after it.
         after: Stopped and started after the write, so that it serves what was written.
         healed: Of *before*, those that an earlier command has stopped and not brought back.
-        gone: The old version will be removed: what is stopped is started only when one of the two is there.
+        needs: The model whose old version will be removed, or is: what is stopped is started only when it is there.
     """
 
     claim: str
     before: tuple[Stop, ...] = ()
     after: tuple[Stop, ...] = ()
     healed: tuple[Stop, ...] = ()
-    gone: bool = False
+    needs: str | None = None
 
     @property
     def said(self) -> tuple[str, ...]:
         """One sentence each, for people."""
         restarts = tuple(f"restart {one} when the new version is there" for one in self.after)
-        going_back = ("remove the old version before the new one comes: going back means pulling it again",) * self.gone
+        going_back = ("remove the old version before the new one comes: going back means pulling it again",) * (
+            self.needs is not None
+        )
         healed = tuple(f"start {one} again, which an earlier update has left stopped" for one in self.healed)
         stopped = tuple(one.said for one in self.before if one not in self.healed)
         return (*healed, *stopped, *going_back, *restarts)
@@ -52,42 +54,57 @@ class UpdatePlan:
 
 @dataclass(slots=True)
 class Freed:
-    """What is known of the old version while the claim is free.
+    """What is known while the claim is free.
 
     Attributes:
-        intact: It is surely there; set by who sees the writer fail before it removed it.
+        intact: A version of the model is surely there; set by who looked after the writer had failed.
     """
 
     intact: bool
 
 
-async def plan(cluster: Cluster, claim: Object, during_update: str | None, *, replace_old: bool = False) -> UpdatePlan:
-    """What *during_update* means for those that hold *claim* now; nothing is changed.
+async def plan(
+    cluster: Cluster, claim: Object, during_update: str | None, *, model: str, replace_old: bool = False
+) -> UpdatePlan:
+    """What *during_update* means for those that hold *claim* now, when *model* is pulled; nothing is changed.
 
     Raises:
         PreflightFailed: Something that holds it cannot be stopped by us.
     """
-    found, problems = await planned(cluster, claim, during_update, replace_old=replace_old)
+    found, problems = await planned(cluster, claim, during_update, model=model, replace_old=replace_old)
     if problems:
         raise failed(problems, "the claim cannot be freed")
     return found
 
 
 async def planned(
-    cluster: Cluster, claim: Object, during_update: str | None, *, replace_old: bool = False
+    cluster: Cluster, claim: Object, during_update: str | None, *, model: str, replace_old: bool = False
 ) -> tuple[UpdatePlan, tuple[Problem, ...]]:
     """As `plan`, with what is in the way beside it."""
     name = claim["metadata"]["name"]
     earlier = stopping.recorded(claim)
-    if during_update not in ("scale", "recreate") and not replace_old:
-        return UpdatePlan(claim=name, before=earlier.stops, healed=earlier.stops), ()
+    stopping_now = during_update in ("scale", "recreate") or replace_old
+    if earlier.needs not in (None, model):  # another model's: this pull does not bring what its servers wait for
+        return UpdatePlan(claim=name), (_open(name, earlier),) if stopping_now else ()
+    needs = model if replace_old else earlier.needs
+    if not stopping_now:
+        return UpdatePlan(claim=name, before=earlier.stops, healed=earlier.stops, needs=needs), ()
     held = [mount for mount in await mounting.mounting(cluster, name) if mount.purpose is None]
     stops, problems = await _stops(cluster, held)
     running = {str(one) for one in stops}
     healed = tuple(one for one in earlier.stops if str(one) not in running)
     if during_update == "recreate" and not replace_old:
-        return UpdatePlan(claim=name, before=healed, healed=healed, after=stops), problems
-    return UpdatePlan(claim=name, before=(*healed, *stops), healed=healed, gone=replace_old), problems
+        return UpdatePlan(claim=name, before=healed, healed=healed, after=stops, needs=needs), problems
+    return UpdatePlan(claim=name, before=(*healed, *stops), healed=healed, needs=needs), problems
+
+
+def _open(claim: str, earlier: Recorded) -> Problem:
+    return Problem(
+        code="update-open",
+        message=f"an update of {earlier.needs} on claim {claim} has not ended: since {earlier.at} "
+        f"{', '.join(map(str, earlier.stops))} stays stopped, by {earlier.by}",
+        hint=f"finish that first: run the pull of {earlier.needs} onto pvc://{claim} again",
+    )
 
 
 @asynccontextmanager
@@ -102,7 +119,7 @@ async def freed(
     Raises:
         StillRunning: A server's pods have not gone within *wait_s*; it is brought back.
     """
-    within = Freed(intact=not todo.gone)
+    within = Freed(intact=todo.needs is None)
     if not todo.before and not todo.after:
         yield within
         return
@@ -165,6 +182,7 @@ class _Update:
     def __init__(self, cluster: Cluster, todo: UpdatePlan, *, by: str, emit: Emit, wait_s: float) -> None:
         self._cluster = cluster
         self._claim = todo.claim
+        self._needs = todo.needs
         self._stopped: list[Stop] = list(todo.healed)
         self._by = by
         self._emit = emit
@@ -175,7 +193,7 @@ class _Update:
         new = [one for one in stops if one not in self._stopped]
         if not new:
             return
-        record = stopping.record((*self._stopped, *new), by=self._by, at=utc_now())
+        record = stopping.record((*self._stopped, *new), by=self._by, at=utc_now(), needs=self._needs)
         await self._cluster.patch(kinds.CLAIM, self._claim, record)
         for one in new:
             self._emit(Notice(message=f"stopping {one}"))

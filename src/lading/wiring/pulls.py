@@ -1,5 +1,6 @@
 """A pull onto a claim: looked at before, done in a Job, followed to its end. Asynchronous, on the caller's loop."""
 
+import asyncio
 import contextlib
 import getpass
 import os
@@ -16,7 +17,7 @@ from lading.answers.jobs import JobReport
 from lading.cluster.client import Cluster
 from lading.cluster.kinds import CLAIM, JOB, Object
 from lading.errors import InvalidInput, LadingError, StillRunning
-from lading.events import Emit, Event, Notice, OldRemoved, PreflightProblem, PullPlanned, Unchanged, ignore
+from lading.events import Emit, Event, Notice, PreflightProblem, PullPlanned, Unchanged, ignore
 from lading.flows.pull import VERSION_DIGITS
 from lading.manifests import gitops, ours
 from lading.manifests import jobs as manifests
@@ -29,7 +30,7 @@ from lading.spec.job import JobChoice
 from lading.spec.placement import Choice, Placement
 from lading.spec.ref import ClaimRef, Reference, SourceRef
 from lading.weights import layout
-from lading.wiring import clusters
+from lading.wiring import claims, clusters
 
 REPORT_BYTES = 1 << 20
 
@@ -208,7 +209,8 @@ async def room(cluster: Cluster, planned: Planned, job: JobChoice) -> UpdatePlan
     if planned.found is not None:
         return planned.found.update
     claim = await cluster.get(CLAIM, planned.claim)
-    return await update.plan(cluster, claim, job.during_update, replace_old=job.replace_old)
+    model = planned.command.model or planned.command.source
+    return await update.plan(cluster, claim, job.during_update, model=model, replace_old=job.replace_old)
 
 
 def freed(cluster: Cluster, todo: UpdatePlan, *, emit: Emit) -> AbstractAsyncContextManager[Freed]:
@@ -217,23 +219,25 @@ def freed(cluster: Cluster, todo: UpdatePlan, *, emit: Emit) -> AbstractAsyncCon
 
 
 async def followed(cluster: Cluster, run: Run, freed: Freed, *, emit: Emit, choice: Choice) -> Event:
-    """The result of *run*. Where it failed before it removed an old version, *freed* is told so."""
-    removed = False
-
-    def told(event: Event) -> None:
-        nonlocal removed
-        removed = removed or isinstance(event, OldRemoved)
-        emit(event)
-
+    """The result of *run*. Where it failed and the model's old version is there still, *freed* is told so."""
     try:
         return await follow.follow(
-            cluster, run, emit=told, report=partial(report, cluster, run, choice), remove_unstartable=not run.found
+            cluster, run, emit=emit, report=partial(report, cluster, run, choice), remove_unstartable=not run.found
         )
     except StillRunning:
         raise
     except LadingError:
-        freed.intact = freed.intact or not (removed or run.found)
+        freed.intact = freed.intact or await _is_there(run, choice)
         raise
+
+
+async def _is_there(run: Run, choice: Choice) -> bool:
+    """Whether the model that *run* was to bring has a version on the claim; False where that cannot be seen."""
+    with contextlib.suppress(LadingError):
+        async with claims.reached(ClaimRef(claim=run.claim, namespace=run.namespace), choice, write=False) as found:
+            listed = await asyncio.to_thread(lambda: {manifest.model for manifest in found.volume.manifests()})
+        return run.model in listed
+    return False
 
 
 async def report(cluster: Cluster, run: Run, choice: Choice) -> JobReport | None:
