@@ -6,7 +6,7 @@ import subprocess
 import pytest
 from tests.testbed import golden
 
-from lading.testing.volume import CONTENT, OTHER, listed, publish, transfer, write
+from lading.testing.volume import CONTENT, OTHER, listed, loose, publish, transfer, write
 from lading.volume import find
 
 
@@ -136,6 +136,12 @@ BAD = {
     "prune-nobody-to-ask": ["prune", "vol", "--keep", "1"],
     "prune-keep-nothing": ["prune", "vol", "--keep", "0", "--yes"],
     "prune-version": ["prune", "vol/tiny@v1", "--yes"],
+    "cat-unknown-file": ["cat", "vol/tiny@v1", "confg.json"],
+    "cat-hostile": ["cat", "vol", "../../etc/passwd"],
+    "cat-ours": ["cat", "vol", ".lading/volume.json"],
+    "adopt-nothing": ["adopt", "vol/missing"],
+    "adopt-published": ["adopt", "vol/tiny/v1"],
+    "du-model": ["du", "vol/tiny"],
 }
 
 
@@ -166,3 +172,35 @@ def test_a_volume_that_cannot_be_read_is_named(ran, volume, case, path, text):
 def everything(folder):
     """All paths below, without the locks' clock, which a refused writer may have touched."""
     return {path for path in folder.rglob("*") if "locks" not in path.parts}
+
+
+def test_folders_without_a_manifest_are_listed_with_what_is_wrong(ran, volume, tmp_path):
+    loose(volume.root / "Whole", {"model.joblib": b"x"})
+    loose(volume.root / "Half-7B", {"config.json": b"{}", "model-00001-of-00002.safetensors": b""})
+    lines = ran("ls", "vol").stdout.splitlines()
+    assert lines[-1] == "Whole\t\t\t1 B\t1\tsklearn\t\tno manifest"
+    assert lines[-2].startswith(
+        "Half-7B\t\t\t2 B\t2\thuggingface\t\tno manifest: half a model: 1 of 2 parts are missing"
+    )
+    assert ran("ls", "vol/Whole", "--files").stdout.splitlines() == [
+        "folder\tfile\tsize\tsha256",
+        "Whole\tmodel.joblib\t1 B\t",
+    ]
+    loose(tmp_path / "plain" / "Other", {"model.joblib": b"x"})
+    [plain] = documents(ran("ls", "plain", "--format", "json"))
+    assert (plain["path"], plain["files"]) == ("Other", 1)
+    assert not (tmp_path / "plain/.lading").exists()
+
+
+def test_adopt_cat_du_and_diff(ran, volume):
+    loose(volume.root / "Whole", {"model.joblib": b"abc"})
+    done = ran("adopt", "vol/Whole", "--version", "v1")
+    assert done.stdout == "HERE/vol/whole@v1 is listed where it lies, at HERE/vol/Whole: sklearn, 1 file, 3 B\n"
+    assert ran("adopt", "vol/Whole").returncode == 0
+    assert ran("cat", "vol/whole", "model.joblib").stdout == "abc"
+    assert ran("verify", "vol/whole").returncode == 0
+    assert ran("du", "vol").stdout.startswith("HERE/vol: 10.3 kB published, 1.00 kB staged; ")
+    assert ran("diff", "vol/tiny@v2", "vol/tiny@v3").stdout.endswith("have the same 1 file, byte for byte\n")
+    differ = ran("diff", "vol/tiny@v1", "vol/tiny@v2").stdout.splitlines()
+    assert differ[0] == "tiny@v1 and tiny@v2 differ in 3 files; 0 are the same"
+    assert differ[2] == "changed\tconfig.json\t2 B\t3 B"
