@@ -5,6 +5,7 @@ import hashlib
 import random
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import pytest
 from tests.testbed.network import host_address
@@ -44,6 +45,7 @@ class Pulls:
     image: str
     web: webs.Web
     told: list[Event] = field(default_factory=list)
+    kubeconfig: Path | None = None
 
     def offer(self, name: str, **options) -> str:
         """A model on the web server; what to pull."""
@@ -68,7 +70,7 @@ class Pulls:
 
     def cluster(self) -> Cluster:
         """The cluster as the namespace's user has it."""
-        return Cluster(connection(kubeconfig=self.namespace.kubeconfig))
+        return Cluster(connection(kubeconfig=self.kubeconfig or self.namespace.kubeconfig))
 
     async def pull(self, document, *, during: Callable[["Pulls", jobs.Run], object] | None = None) -> Event:
         """The result of the Job *document*; *during* runs beside it."""
