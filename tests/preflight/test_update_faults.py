@@ -79,7 +79,7 @@ async def test_a_server_that_cannot_be_stopped_brings_back_those_that_were(serve
     server, cluster = served
     server.plant("PATCH inferenceservices/granite", status=403)
     with pytest.raises(Exception, match="granite"):
-        async with update.freed(cluster, plan()):
+        async with update.freed(cluster, plan(needs="granite")):
             raise AssertionError("never entered")
     assert (await replicas(cluster), await record(cluster)) == (2, ())
 

@@ -119,7 +119,7 @@ async def freed(
     Raises:
         StillRunning: A server's pods have not gone within *wait_s*; it is brought back.
     """
-    within = Freed(intact=todo.needs is None)
+    within = Freed(intact=todo.needs is None or not todo.healed)  # nothing is removed before the writer starts
     if not todo.before and not todo.after:
         yield within
         return
@@ -127,6 +127,7 @@ async def freed(
     whole = False
     try:
         await work.stop(todo.before)
+        within.intact = todo.needs is None
         yield within
         whole = True
         await work.stop(todo.after)
