@@ -9,13 +9,16 @@ from tests.testbed.places import ROOT
 
 @pytest.fixture
 def on_claims(namespace, tiny_hf, tmp_path, tmp_path_factory, monkeypatch):
-    """For docs/claims.md: a namespace with its user, a class `standard`, a store with a model, a connection to it, kubectl.
+    """For docs/claims.md: a namespace with its user, a class `standard`, a store with a model at `$STORE`, two
+    Secrets for it, kubectl.
 
     Gives the environment of its administrator.
     """
     store = namespace.minio()
     store.bucket("llm-models", {f"tiny-chat/{file.name}": file.read_bytes() for file in tiny_hf.iterdir()})
     connect(namespace, store)
+    namespace.secret("keys", {"AWS_ACCESS_KEY_ID": store.access_key, "AWS_SECRET_ACCESS_KEY": store.secret_key})
+    monkeypatch.setenv("STORE", store.in_cluster)
     programs = tmp_path_factory.mktemp("programs")
     (programs / "kubectl").write_text(f'#!/bin/sh\nexec {kube.PROGRAM} ctl "$@"\n')
     (programs / "kubectl").chmod(0o755)
