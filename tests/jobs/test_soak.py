@@ -75,7 +75,10 @@ class Chain:
 
     def wait_for_bytes(self, client: subprocess.Popen) -> None:
         before = self.sent()
-        wait("bytes flow, or it has ended", lambda: self.sent() > before or client.poll() is not None)
+        flows = lambda: self.sent() > before or client.poll() is not None  # noqa: E731 - said once
+        wait(
+            "bytes flow, or it has ended", flows, within_s=250
+        )  # the lock of a writer that was killed falls after 120 s
 
     def sent(self) -> int:
         return sum(

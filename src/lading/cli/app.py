@@ -5,6 +5,7 @@ line of the command's docstring (a test compares them).
 """
 
 import os
+import signal
 import sys
 from collections.abc import Sequence
 from typing import NoReturn
@@ -13,7 +14,7 @@ import cyclopts
 
 import lading
 from lading.cli import failures
-from lading.errors import InvalidInput
+from lading.errors import Cancelled, InvalidInput
 
 #: name → where it is implemented, and its first line of help, in the order they are shown.
 COMMANDS: dict[str, tuple[str, str, str]] = {
@@ -64,8 +65,15 @@ def main(tokens: Sequence[str] | None = None) -> NoReturn:
     """Run the command line and exit with its documented code."""
     arguments = list(sys.argv[1:] if tokens is None else tokens)
     command = next((token for token in arguments if not token.startswith("-")), None)
+    if command == "run":  # a container's first process ignores what it has no handler for, also while it starts
+        signal.signal(signal.SIGTERM, _terminated)
     debug = "--debug" in arguments or bool(os.environ.get("LADING_DEBUG"))
     sys.exit(failures.guarded(lambda: _run(build(command), arguments), debug=debug))
+
+
+def _terminated(number: int, frame: object) -> NoReturn:
+    del number, frame
+    sys.exit(Cancelled.exit_code)
 
 
 def _run(app: cyclopts.App, arguments: list[str]) -> int:
