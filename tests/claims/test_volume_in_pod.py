@@ -75,9 +75,12 @@ def places(cluster, tmp_path_factory):
 
     @asynccontextmanager
     async def opened():
-        async with Cluster(config.connection(kubeconfig=made.kubeconfig)) as user:
-            async with helper(user, "contract", write=True, placement=Placement(image=cluster.image)) as pod:
-                yield pod
+        placement = Placement(image=cluster.image)
+        async with (
+            Cluster(config.connection(kubeconfig=made.kubeconfig)) as user,
+            helper(user, "contract", write=True, placement=placement) as pod,
+        ):
+            yield pod
 
     block = opened()
     pod = CLUSTER.run(block.__aenter__())

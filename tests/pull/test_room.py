@@ -90,7 +90,7 @@ async def test_a_kept_file_is_hashed_again_and_fetched_where_it_is_not_what_it_w
 async def test_nothing_is_removed_where_the_new_version_would_not_fit_even_then(volume, monkeypatch):
     (old,) = versions(volume)
     monkeypatch.setattr(type(volume), "free_bytes", lambda self: 10)
-    with pytest.raises(VolumeFull, match="5.00 kB are to come"):
+    with pytest.raises(VolumeFull, match=r"5\.00 kB are to come"):
         await pulled(volume, Objects(big_bin=b"b" * 5000), making_room=True)
     assert versions(volume) == [old]
 

@@ -371,7 +371,9 @@ def _connection(parts: SplitResult, trust: Trust) -> http.client.HTTPConnection:
     if proxy and not urllib.request.proxy_bypass(parts.hostname):
         return _proxied(parts, urlsplit(proxy if "//" in proxy else f"http://{proxy}"), trust)
     if parts.scheme == "https":
-        return http.client.HTTPSConnection(parts.hostname, parts.port, timeout=SOCKET_TIMEOUT_S, context=_context(trust))
+        return http.client.HTTPSConnection(
+            parts.hostname, parts.port, timeout=SOCKET_TIMEOUT_S, context=_context(trust)
+        )
     return http.client.HTTPConnection(parts.hostname, parts.port, timeout=SOCKET_TIMEOUT_S)
 
 
