@@ -5,6 +5,7 @@ A Job's name says what it does (`lading.manifests.jobs.name`), so the same comma
 
 import json
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -45,12 +46,13 @@ async def start(cluster: Cluster, document: Mapping[str, Any]) -> Run:
     """The Job *document*, created; or the one of its name that runs already. One that has ended is replaced.
 
     Raises:
+        ClusterConflict: Somebody else's Job has its name.
         ClusterDenied, ClusterError: It may not be created, or is refused.
         StillRunning: Its predecessor does not go away.
     """
     name, namespace = document["metadata"]["name"], document["metadata"]["namespace"]
     while True:
-        before = await cluster.find(JOB, name, namespace=namespace)
+        before = await standing(cluster, name, namespace=namespace)
         if before is not None and state(before) in {"waiting", "running"}:
             return run_of(before, found=True)
         if before is not None:
@@ -59,6 +61,22 @@ async def start(cluster: Cluster, document: Mapping[str, Any]) -> Run:
             return run_of(await cluster.create(document))
         except ClusterConflict:
             continue  # another was quicker: theirs is as good
+
+
+async def standing(cluster: Cluster, name: str, *, namespace: str | None = None) -> Object | None:
+    """The Job of ours that has the *name* now; None where there is none.
+
+    Raises:
+        ClusterConflict: It is somebody else's, and neither to be followed nor to be replaced by us.
+    """
+    found = await cluster.find(JOB, name, namespace=namespace)
+    if found is not None and _label(found, ours.MANAGED_BY) != ours.MANAGER:
+        place = found["metadata"]["namespace"]
+        raise ClusterConflict(
+            f"Job {name} in {place} is not ours: its label {ours.MANAGED_BY} is {_label(found, ours.MANAGED_BY)}",
+            hint=f"remove it, if it is not wanted: kubectl -n {place} delete job {name}",
+        )
+    return found
 
 
 async def named(cluster: Cluster, name: str) -> Object:
@@ -87,7 +105,8 @@ async def cancel(cluster: Cluster, run: Run) -> None:
     Raises:
         StillRunning: A pod does not end.
     """
-    await cluster.delete(JOB, run.name, namespace=run.namespace, uid=run.uid)
+    with suppress(ClusterConflict):  # another one has its name by now, so it is gone
+        await cluster.delete(JOB, run.name, namespace=run.namespace, uid=run.uid)
     for pod in await cluster.list(POD, namespace=run.namespace, labels=run.pods):
         await _gone(cluster, POD, pod)
 

@@ -9,28 +9,25 @@ import contextlib
 import secrets
 from collections.abc import AsyncIterator, Sequence
 from contextlib import aclosing, asynccontextmanager
-from typing import Any
-
-from pydantic import TypeAdapter, ValidationError
 
 from lading.cluster import kinds
 from lading.cluster.client import Cluster
 from lading.cluster.kinds import Object
 from lading.diagnosis import pods as diagnosing
 from lading.diagnosis.finding import Finding, at
-from lading.errors import ClusterDenied, PodFailed
-from lading.events import Event, Failed, SourceListed
+from lading.errors import ClusterDenied, ClusterError, PodFailed
+from lading.events import Failed, SourceListed
 from lading.manifests import jobs, pods
 from lading.manifests.pods import Work
-from lading.placement import problems
+from lading.placement import hearing, problems
 from lading.placement.problems import Problem
 from lading.spec.command import ListSourceCommand
 from lading.spec.credentials import Credentials
 from lading.spec.placement import Placement
 
-_EVENT: TypeAdapter[Event] = TypeAdapter(Event)
 #: How long something that may pass (an unbound claim, a busy node) is borne before it is told as a problem.
 PASSING_S = 20.0
+REMOVE_WITHIN_S = 10.0
 
 
 def pod(
@@ -56,7 +53,22 @@ async def look(cluster: Cluster, looking: Object, *, wait_s: float) -> SourceLis
         ended = await _end(cluster, name, wait_s)
         return ended if isinstance(ended, Problem) else await _word(cluster, ended)
     finally:
-        await asyncio.shield(cluster.delete(kinds.POD, name, grace_s=0))
+        await _removed(cluster, name)
+
+
+async def _removed(cluster: Cluster, name: str) -> None:
+    """Remove the pod, also where we are cancelled meanwhile; one that cannot be removed ends by its deadline.
+
+    What went wrong before is not covered by what goes wrong here.
+    """
+    removing = asyncio.ensure_future(cluster.delete(kinds.POD, name, grace_s=0))
+    try:
+        await asyncio.shield(removing)
+    except ClusterError:
+        pass
+    except asyncio.CancelledError:
+        await asyncio.wait([removing], timeout=REMOVE_WITHIN_S)
+        raise
 
 
 async def _end(cluster: Cluster, name: str, wait_s: float) -> Object | Problem:
@@ -158,7 +170,7 @@ async def _word(cluster: Cluster, ended: Object) -> SourceListed | Problem:
     """The last word of a pod that has ended: its termination message, else the last line of its log."""
     said = at(ended, "status", "containerStatuses", 0, "state", "terminated", "message")
     for line in (said, *reversed(await _log(cluster, ended))):
-        match _parsed(line):
+        match hearing.parse(line, _claim(ended)) if isinstance(line, str) else None:
             case SourceListed() as listed:
                 return listed
             case Failed() as failure:
@@ -178,8 +190,7 @@ async def _log(cluster: Cluster, ended: Object) -> Sequence[str]:
         return ()
 
 
-def _parsed(line: Any) -> Event | None:
-    try:
-        return _EVENT.validate_json(line) if isinstance(line, str) else None
-    except ValidationError:
-        return None
+def _claim(pod: Object) -> str:
+    """The claim that *pod* mounts, empty where it mounts none."""
+    named = (at(one, "persistentVolumeClaim", "claimName") for one in pod["spec"].get("volumes") or ())
+    return next((name for name in named if isinstance(name, str)), "")

@@ -15,7 +15,7 @@ from pydantic import ValidationError
 
 from lading.answers.jobs import JobReport
 from lading.cluster.client import Cluster
-from lading.cluster.kinds import CLAIM, JOB, Object
+from lading.cluster.kinds import CLAIM, Object
 from lading.errors import InvalidInput, LadingError, StillRunning
 from lading.events import Emit, Event, Notice, PreflightProblem, PullPlanned, Unchanged, ignore
 from lading.flows.pull import VERSION_DIGITS
@@ -87,8 +87,13 @@ def command(
     """The command document of a pull; what *dest* names counts like the options.
 
     Raises:
-        InvalidInput: *dest* and an option differ, or *source* has a secret in its address.
+        InvalidInput: *dest* and an option differ, or an address has a secret in it.
     """
+    if endpoint is not None and "@" in endpoint.rpartition("://")[2].partition("/")[0]:
+        raise InvalidInput(
+            "--endpoint has a user or password in it, which a Job's document must not hold",
+            hint="name a Secret with the store's keys: --secret NAME",
+        )
     if isinstance(source, SourceRef) and str(source) != source.shown:
         raise InvalidInput(
             f"{source.shown} was given with a password or a query, which a Job's document must not hold",
@@ -135,7 +140,7 @@ async def plan(
     """
     await require_rights(cluster)
     name = manifests.name(order, claim=claim, model=order.model)
-    before = await cluster.find(JOB, name)
+    before = await jobs.standing(cluster, name)
     if before is not None and jobs.state(before) in {"waiting", "running"}:
         return Planned(command=order, claim=claim, document=before, running=jobs.run_of(before, found=True))
     found = await _preflight(cluster, order, claim, choice=choice, job=job)
@@ -245,9 +250,9 @@ async def report(cluster: Cluster, run: Run, choice: Choice) -> JobReport | None
     place = f"{ours.MOUNT}/{layout.job(run.name)}"
     with contextlib.suppress(LadingError):
         async with helper.helper(cluster, run.claim, write=False, placement=clusters.placement(choice)) as pod:
-            said = await pod.run(["cat", place])
+            said = await pod.run(["head", "-c", str(REPORT_BYTES), place])  # whatever has been put there
         with contextlib.suppress(ValidationError):
-            return JobReport.model_validate_json(said.stdout[:REPORT_BYTES])
+            return JobReport.model_validate_json(said.stdout)
     return None
 
 
