@@ -104,6 +104,7 @@ def test_use_rm_and_prune_change_the_claim(lading, namespace, volume):
         ("version", "tiny", "v2"),
         ("staging", "left", "v1"),
     ]
+    assert done[1]["path"].startswith("pvc://models/.lading/incoming/")
     assert listed(volume) == {("tiny", "v3"), ("org/other", "v1")}
     wait("no pod of ours is left", lambda: not namespace.get("pods"))
 

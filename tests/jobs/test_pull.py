@@ -73,5 +73,8 @@ def test_an_upload_from_a_folder(lading, namespace, tiny_hf):
     claim = namespace.claim()
     pulled = lading("pull", tiny_hf, "pvc://models/tiny")
     assert pulled.returncode == 0, pulled.stderr
-    assert versions(claim, "tiny")
+    (version,) = versions(claim, "tiny")
+    assert pulled.stdout.splitlines()[1] == f"pvc://models/tiny/{version}"
+    again = lading("pull", tiny_hf, "pvc://models/tiny", "--format", "json")
+    assert [one["path"] for one in events(again) if one["event"] == "unchanged"] == [f"pvc://models/tiny/{version}"]
     wait("the helper pod is gone", lambda: not namespace.get("pods"))

@@ -54,7 +54,8 @@ async def test_the_result_is_found_after_the_pod_is_gone_and_after_the_job_is_go
         assert isinstance(await follow.follow(cluster, run, emit=pulls.told.append, report=report), Published)
         await jobs.cancel(cluster, run)
         wait("the Job is gone", lambda: not namespace.get("jobs", root="/apis/batch/v1"))
-        assert isinstance(await follow.follow(cluster, run, emit=pulls.told.append, report=report), Published)
+        told = await follow.follow(cluster, run, emit=pulls.told.append, report=report)
+        assert (told.event, told.path) == ("published", "pvc://models/m/v1")
         found = await wiring.report(cluster, run, wiring_choice(pulls))
         assert found == reports.read(claim.path, run.name)
         with pytest.raises(PodFailed, match="removed before it had its result"):

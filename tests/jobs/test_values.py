@@ -1,6 +1,7 @@
 """What is decided without a cluster: what a pod's words mean, what a command document may hold, who is like whom."""
 
 import json
+import subprocess
 
 import pytest
 
@@ -18,6 +19,15 @@ PUBLISHED = Published(model="m", version="v1", path="/volume/m/v1", files=1, siz
 def test_a_path_in_the_pod_is_a_reference_to_the_claim_here():
     event = hearing.parse(PUBLISHED.model_dump_json(), "models")
     assert event.path == "pvc://models/m/v1"
+    assert hearing.event(PUBLISHED.model_dump(), "models") == event
+
+
+def test_the_pod_s_folder_in_words_is_the_claim_here():
+    said = Failed(code="VolumeFull", message="the volume /volume has 1 B free", hint="lading du /volume/m", exit_code=1)
+    heard = hearing.parse(said.model_dump_json(), "models")
+    assert (heard.message, heard.hint) == ("the volume pvc://models has 1 B free", "lading du pvc://models/m")
+    source = said.model_copy(update={"message": "http://host/volume/m gives no /volumes", "hint": None})
+    assert hearing.parse(source.model_dump_json(), "models") == source
 
 
 @pytest.mark.parametrize(
@@ -143,3 +153,11 @@ def test_run_fails_with_the_code_of_its_error(lading, tmp_path, document, exit_c
     done = lading("run", document, "--volume", tmp_path)
     last = json.loads(done.stdout.splitlines()[-1])
     assert (done.returncode, last["event"], last["code"]) == (exit_code, "failed", code)
+
+
+def test_run_reads_its_command_from_stdin(lading, lading_argv, tmp_path):
+    document = '{"command": "pull", "source": "/there/is/none"}'
+    argv = [*lading_argv, "run", "-", "--volume", str(tmp_path)]
+    done = subprocess.run(argv, input=document, capture_output=True, text=True, timeout=120)
+    assert (done.returncode, json.loads(done.stdout)["code"]) == (1, "SourceMissing")
+    assert "Unknown option: --volum" in lading("run", "--volum").stdout

@@ -104,13 +104,14 @@ def test_rm_removes_a_version_or_a_model(ran, volume):
 def test_prune_removes_old_versions_and_leftovers_as_its_dry_run_said(ran, volume):
     planned = documents(ran("prune", "vol", "--keep", "1", "--dry-run", "--format", "json"))
     assert len(listed(volume)) == 4
-    assert len(volume.leftovers()) == 1
+    [left] = volume.leftovers()
     done = documents(ran("prune", "vol", "--keep", "1", "--yes", "--format", "json"))
     assert [{**document, "dry_run": True} for document in done] == planned
     assert [(document["removed"], document["model"], document["version"]) for document in done] == [
         ("version", "tiny", "v1"),
         ("staging", "left", "v1"),
     ]
+    assert [document["path"] for document in planned] == ["tiny/v1", f"HERE/vol/{left.path.relative_to(volume.root)}"]
     assert listed(volume) == {("tiny", "v2"), ("tiny", "v3"), ("org/other", "v1")}
     assert volume.leftovers() == ()
     assert ran("prune", "vol", "--yes").stdout == "nothing to remove\n"

@@ -124,7 +124,7 @@ class Removed(Answer):
     removed: Literal["version", "staging", "removal"] | None = None
     """A published version, an interrupted pull, a removal that was not finished; null: nothing."""
     path: str | None = None
-    """Of a version: relative to the volume's root."""
+    """Of a version: relative to the volume's root; else absolute, on a claim as ``pvc://claim/path``."""
     model: str | None = None
     version: str | None = None
     size_bytes: int = 0
@@ -133,12 +133,12 @@ class Removed(Answer):
     """Whether it would be removed, and was not."""
 
     @classmethod
-    def of(cls, gone: Manifest | Leftover, *, dry_run: bool = False) -> "Removed":
-        """The line of *gone*."""
+    def of(cls, gone: Manifest | Leftover, *, path: str, dry_run: bool = False) -> "Removed":
+        """The line of *gone*, which lies at *path*."""
         kind = gone.kind if isinstance(gone, Leftover) else "version"
         return cls(
             removed=kind,
-            path=str(gone.path),
+            path=path,
             model=gone.model,
             version=gone.version,
             size_bytes=gone.size_bytes,

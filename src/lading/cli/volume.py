@@ -336,7 +336,7 @@ def _carry_out(output: Output, removal: Removal, *, dry_run: bool, yes: bool, vo
     from lading.answers.weights import Removed
 
     going: list[Manifest | Leftover] = [*removal.versions, *removal.leftovers]
-    documents = [Removed.of(gone, dry_run=dry_run) for gone in going]
+    documents = [Removed.of(gone, path=_where(volume, gone), dry_run=dry_run) for gone in going]
     if not documents:
         output.result(Removed(dry_run=dry_run), "nothing to remove")
         return
@@ -352,10 +352,17 @@ def _carry_out(output: Output, removal: Removal, *, dry_run: bool, yes: bool, vo
         volume.remove(manifest.model, manifest.version)
         output.result(document, f"removed {_line(document)}")
     if removal.leftovers:
-        gone = set(map(str, volume.sweep()))
-        for document in documents[len(removal.versions) :]:
-            if document.path in gone:
+        gone = set(volume.sweep())
+        for left, document in zip(removal.leftovers, documents[len(removal.versions) :], strict=True):
+            if left.path in gone:
                 output.result(document, f"removed {_line(document)}")
+
+
+def _where(volume: "Volume", gone: Manifest | Leftover) -> str:
+    """A version's path from the volume's root; a leftover's as a person names it."""
+    if isinstance(gone, Manifest) or not gone.path.is_relative_to(volume.root):
+        return str(gone.path)
+    return layout.place(volume.shown, gone.path.relative_to(volume.root).as_posix())
 
 
 def _line(gone: "Removed") -> str:

@@ -11,8 +11,6 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TypeVar
 
-from pydantic import TypeAdapter, ValidationError
-
 from lading.answers.jobs import JobReport
 from lading.cluster.client import Cluster
 from lading.cluster.kinds import EVENT, JOB, POD, Kind, Object
@@ -35,7 +33,6 @@ _AWAITED = frozenset({"suspended", "scheduling-gated", "provisioning", "waits-fo
 #: What helps when no other attempt comes.
 _LAST_REMEDY = {"out-of-memory": "give it more, such as --memory 1Gi: it goes on where it was"}
 Report = Callable[[], Awaitable[JobReport | None]]
-_EVENTS: TypeAdapter[Event] = TypeAdapter(Event)
 
 
 async def follow(
@@ -193,10 +190,7 @@ class _Following:
         found = await self.report() if self.report is not None else None
         if found is None or found.uid != self.run.uid:
             return None
-        try:
-            told = _EVENTS.validate_python(found.result or found.error)
-        except ValidationError:
-            return None
+        told = hearing.event(found.result or found.error, self.run.claim)
         if isinstance(told, Failed):
             raise hearing.error(told)
         return told

@@ -4,6 +4,7 @@ A log comes from outside: a line is an event only where it fits the schema, and 
 """
 
 import json
+import re
 from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -18,7 +19,9 @@ from lading.events import (
     CommandEnded,
     Event,
     Failed,
+    Notice,
     PermissionsRepaired,
+    PreflightProblem,
     Published,
     PullPlanned,
     SourceListed,
@@ -31,6 +34,7 @@ RESULTS = (Published, Unchanged, Verified, SourceListed, PermissionsRepaired)
 TAIL_LINES = 40
 _LONGEST = 1 << 20
 _ADAPTER: TypeAdapter[Event] = TypeAdapter(Event)
+_IN_POD = re.compile(rf"(?<![\w./-]){re.escape(ours.MOUNT)}(?![\w.-])")
 #: Errors that are made of a message and a hint alone.
 _PLAIN: dict[type, type[LadingError]] = {
     kind: kind
@@ -82,10 +86,17 @@ def parse(text: str, claim: str) -> Event | None:
     if len(text) > _LONGEST or not text.startswith("{"):
         return None
     try:
-        event = _ADAPTER.validate_python(_cleaned(json.loads(text)))
-    except (ValueError, ValidationError, RecursionError):
+        return event(json.loads(text), claim)
+    except (ValueError, RecursionError):
         return None
-    return _placed(event, claim)
+
+
+def event(document: object, claim: str) -> Event | None:
+    """The event that *document* is, its paths as references to *claim*; None where it is none."""
+    try:
+        return _placed(_ADAPTER.validate_python(_cleaned(document)), claim)
+    except (ValidationError, RecursionError):
+        return None
 
 
 def error(failed: Failed, *, log: tuple[str, ...] = ()) -> LadingError:
@@ -116,16 +127,21 @@ def printable(text: str) -> str:
 
 def _placed(event: Event, claim: str) -> Event:
     """In the pod the volume is a folder; here it is a claim."""
-    if isinstance(event, Published | Unchanged):
-        return event.model_copy(update={"path": _moved(event.path, claim)})
-    if isinstance(event, PullPlanned):
-        return event.model_copy(update={"volume": _moved(event.volume, claim)})
-    return event
+    named: dict[str, str | None]
+    match event:
+        case Published() | Unchanged():
+            named = {"path": event.path}
+        case PullPlanned():
+            named = {"volume": event.volume}
+        case Failed() | Notice() | PreflightProblem():
+            named = {"message": event.message, "hint": event.hint}
+        case _:
+            return event
+    return event.model_copy(update={key: text and _moved(text, claim) for key, text in named.items()})
 
 
-def _moved(path: str, claim: str) -> str:
-    inside = path == ours.MOUNT or path.startswith(f"{ours.MOUNT}/")
-    return f"pvc://{claim}{path.removeprefix(ours.MOUNT)}" if inside else path
+def _moved(text: str, claim: str) -> str:
+    return _IN_POD.sub(lambda _: f"pvc://{claim}", text)
 
 
 def _cleaned(value: Any) -> Any:

@@ -44,8 +44,9 @@ async def _one(cluster: Cluster, job: Object) -> JobListed:
 
 async def _reason(cluster: Cluster, job: Object, pods: tuple[Object, ...]) -> str | None:
     """Why it failed, or what it waits for."""
+    claim = jobs.run_of(job).claim
     for pod in reversed(pods):
-        word = hearing.last_word(pod, "")
+        word = hearing.last_word(pod, claim)
         if word is not None and word.event == "failed":
             return word.message
     try:
