@@ -12,7 +12,9 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
+
+from cyclopts import Parameter
 
 from lading.cli.interrupt import stoppable
 from lading.cli.output import Common
@@ -43,7 +45,12 @@ PROGRESS_EVERY_S = 1.0
 _PASSING = (SourceTransient, SourceChanged, ModelBusy, ClusterUnreachable, Cancelled)
 
 
-async def run(command: str | None = None, *, volume: Path = Path(ours.MOUNT), common: Common | None = None) -> int:
+async def run(
+    command: Annotated[str | None, Parameter(allow_leading_hyphen=True)] = None,
+    *,
+    volume: Path = Path(ours.MOUNT),
+    common: Common | None = None,
+) -> int:
     """Do what a command document says, as pods of ours are told to.
 
     Events go to stdout, one JSON document a line; the last is command_ended, or failed. Exits with the error's code, or
@@ -183,6 +190,8 @@ class _Report:
 def _document(given: str | None) -> str:
     if given == "-":
         return sys.stdin.read()
+    if given is not None and given.startswith("-"):
+        raise InvalidInput(f"Unknown option: {given}", hint="`lading run --help` says what it takes")
     text = given or os.environ.get(ours.COMMAND_VARIABLE)
     if not text:
         raise InvalidInput(
