@@ -101,11 +101,11 @@ async def test_the_looking_pod_is_removed_before_a_cancelled_look_ends(served):
     server, cluster = served
     pod = look_pod(phase="Pending")
     task = asyncio.ensure_future(looking.look(cluster, pod, wait_s=30))
-    while await cluster.find(kinds.POD, pod["metadata"]["name"]) is None:
+    while await cluster.find(kinds.POD, pod["metadata"]["name"]) is None:  # noqa: ASYNC110 - the fake tells nobody
         await asyncio.sleep(0)
     server.plant("DELETE /api/v1/namespaces/default/pods", wait_s=0.3)
     task.cancel()
-    while not any(one.startswith("DELETE") for one in server.seen):
+    while not any(one.startswith("DELETE") for one in server.seen):  # noqa: ASYNC110
         await asyncio.sleep(0)
     task.cancel()  # Ctrl-C again
     with pytest.raises(asyncio.CancelledError):

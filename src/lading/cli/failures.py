@@ -5,6 +5,7 @@ import sys
 import traceback
 from collections.abc import Callable
 
+from lading.cli.output import shown
 from lading.errors import Cancelled, LadingError, ServingError
 
 BROKEN_PIPE = 128 + signal.SIGPIPE
@@ -43,10 +44,10 @@ def show(error: LadingError) -> None:
     """Print *error* to stderr: the end of a server's log, the fact, the remedy."""
     if isinstance(error, ServingError):
         for line in error.log[-12:]:
-            print(f"  | {line}", file=sys.stderr)
-    print(f"error: {error.message}", file=sys.stderr)
+            print(f"  | {shown(line)}", file=sys.stderr)
+    print(f"error: {shown(error.message)}", file=sys.stderr)
     if error.hint:
-        print(f"hint: {error.hint}", file=sys.stderr)
+        print(f"hint: {shown(error.hint)}", file=sys.stderr)
 
 
 def _first(group: BaseExceptionGroup[LadingError]) -> LadingError:

@@ -5,6 +5,7 @@ prints one JSON document per line to stdout: the events as they happen, then the
 """
 
 import json
+import re
 import sys
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -20,6 +21,8 @@ if TYPE_CHECKING:  # events bring schemas of half the program: `lading ls` does 
     from lading.events import Event
 
 
+#: What a terminal would obey, what turns the direction of a line, and what cannot be written at all.
+_OBEYED = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
 LONG_TABLE = 100  # rows; rich takes about a millisecond for each
 
 
@@ -34,6 +37,11 @@ class Common:
     """Only the result: no progress, no hints."""
     debug: Annotated[bool, Parameter(negative=(), group="Output")] = False
     """Show the traceback of an error."""
+
+
+def shown(text: str) -> str:
+    """*text* as a terminal may have it: names and messages of a cluster or a file system are other people's."""
+    return _OBEYED.sub(lambda found: ascii(found[0])[1:-1], text)
 
 
 class Output:
@@ -71,11 +79,11 @@ class Output:
         if self.json:
             print(json.dumps(plain), flush=True)
         else:
-            print(human if human is not None else json.dumps(plain, indent=2))
+            print(shown(human) if human is not None else json.dumps(plain, indent=2))
 
     def table(self, columns: Sequence[str], rows: Iterable[Sequence[str]], *, right: Sequence[str] = ()) -> None:
         """Aligned columns on stdout for people (tab-separated when piped); *right* names the right-aligned ones."""
-        rows = [list(row) for row in rows]
+        rows = [[shown(cell) for cell in row] for row in rows]
         if not sys.stdout.isatty():
             for row in [list(columns), *rows]:
                 print("\t".join(row))
@@ -91,17 +99,17 @@ class Output:
             table.add_column(column, justify="right" if column in right else "left", no_wrap=column in right)
         for row in rows:
             table.add_row(*row)
-        Console(highlight=False).print(table)
+        Console(highlight=False, markup=False, emoji=False).print(table)
 
     def say(self, sentence: str) -> None:
         """A sentence for a person, on stderr."""
         if not self.json and not self.common.quiet:
-            print(sentence, file=sys.stderr)
+            print(shown(sentence), file=sys.stderr)
 
     def next(self, command: str) -> None:
         """Suggest the next command, with the user's own arguments; only where a person watches."""
         if self.watched:
-            print(f"next: {command}", file=sys.stderr)
+            print(f"next: {shown(command)}", file=sys.stderr)
 
     def confirm(self, question: str, *, yes: bool) -> None:
         """Ask before something is destroyed.
@@ -113,7 +121,7 @@ class Output:
             return
         if self.json or not sys.stdin.isatty():
             raise InvalidInput(f"{question} Nobody can be asked here.", hint="add --yes")
-        print(f"{question} [y/N] ", end="", file=sys.stderr, flush=True)
+        print(f"{shown(question)} [y/N] ", end="", file=sys.stderr, flush=True)
         if sys.stdin.readline().strip().lower() not in {"y", "yes"}:
             raise InvalidInput("not confirmed; nothing was done")
 
