@@ -6,15 +6,16 @@ import pytest
 
 from lading.cluster import kinds
 from lading.cluster.client import Cluster
-from lading.errors import ClusterConflict, ClusterDenied, InvalidInput
+from lading.errors import ClusterConflict, ClusterDenied, InvalidInput, PodFailed
 from lading.events import Failed
 from lading.manifests import jobs as manifests
 from lading.manifests import ours
-from lading.placement import jobs, looking
+from lading.placement import follow, helper, jobs, looking
+from lading.placement.update import Freed
 from lading.spec import ref as refs
 from lading.spec.command import ListSourceCommand, PullCommand
 from lading.spec.credentials import Credentials
-from lading.spec.placement import Placement
+from lading.spec.placement import Choice, Placement
 from lading.testing.fake_cluster import FakeCluster
 from lading.wiring import pulls
 
@@ -111,3 +112,66 @@ async def test_the_looking_pod_is_removed_before_a_cancelled_look_ends(served):
     with pytest.raises(asyncio.CancelledError):
         await task
     assert await cluster.find(kinds.POD, pod["metadata"]["name"]) is None
+
+
+# ---------------------------------------------------------------------------------------------------------- left behind
+
+
+class Pods:
+    """A cluster of ended pods of one label, and what is deleted of them."""
+
+    def __init__(self, *pods):
+        self.pods, self.deleted = pods, []
+
+    async def list(self, kind, **selectors):
+        return self.pods
+
+    async def delete(self, kind, name, **options):
+        self.deleted.append(name)
+
+
+async def test_a_finished_pod_of_a_job_is_not_cleared_away_as_a_helper_is():
+    ended = {"status": {"phase": "Succeeded"}}
+    owned = {"ownerReferences": [{"kind": "Job", "name": "j", "uid": "u"}]}
+    cluster = Pods(
+        {"metadata": {"name": "helper-s", "uid": "1"}, **ended},
+        {"metadata": {"name": "job-s", "uid": "2", **owned}, **ended},
+    )
+    await helper._clear(cluster, "models")
+    assert cluster.deleted == ["helper-s"]
+
+
+async def test_why_a_job_is_given_up_is_told_although_it_cannot_be_removed(served, monkeypatch):
+    server, cluster = served
+    run = await jobs.start(cluster, job())
+    server.denied.add(("delete", "jobs"))
+    told = []
+
+    async def never(_):
+        raise follow._Unstartable(PodFailed("no such image"))
+
+    monkeypatch.setattr(follow._Following, "once", never)
+    with pytest.raises(PodFailed, match="no such image"):
+        await follow.follow(cluster, run, emit=told.append, remove_unstartable=True)
+    assert "may be left behind" in told[0].message
+
+
+async def test_a_model_that_only_the_look_named_is_looked_for_after_a_failure(served, monkeypatch):
+    _, cluster = served
+    run = await jobs.start(cluster, job())
+    assert run.model is None
+    asked = []
+
+    async def fails(*args, **options):
+        raise PodFailed("the store is gone")
+
+    async def is_there(run, model, choice):
+        asked.append(model)
+        return True
+
+    monkeypatch.setattr(follow, "follow", fails)
+    monkeypatch.setattr(pulls, "_is_there", is_there)
+    freed = Freed(intact=False)
+    with pytest.raises(PodFailed, match="store"):
+        await pulls.followed(cluster, run, freed, emit=print, choice=Choice(), model="granite")
+    assert (freed.intact, asked) == (True, ["granite"])

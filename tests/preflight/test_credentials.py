@@ -153,6 +153,11 @@ def test_a_field_that_is_missing_in_storage_config_is_named():
 # ------------------------------------------------------------------------------------------------ values stay where they are
 
 
+def test_what_kubectl_apply_was_given_is_not_kept_either():
+    applied = {"kubectl.kubernetes.io/last-applied-configuration": json.dumps({"stringData": {"k": KEY}})}
+    assert KEY not in repr(secrets.seen(secret(annotations=applied)))
+
+
 def test_no_value_of_a_secret_is_kept():
     """But for the names of a bucket and of a ConfigMap, whose form is checked: a secret written there is not shown."""
     seen = secrets.seen(

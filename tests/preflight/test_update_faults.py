@@ -86,7 +86,7 @@ async def test_a_server_that_cannot_be_stopped_brings_back_those_that_were(serve
 
 async def test_one_that_cannot_be_started_is_said_with_its_command_and_stays_recorded(served):
     server, cluster = served
-    with pytest.raises(PlacementError, match="kubectl scale deployment chat --replicas=2"):
+    with pytest.raises(PlacementError, match="kubectl scale deployment chat --replicas=2 -n default"):
         async with update.freed(cluster, plan(), wait_s=1):
             server.plant("PATCH deployments/chat", status=403)
     assert (await replicas(cluster), await stopped(cluster)) == (0, None)

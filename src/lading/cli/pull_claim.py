@@ -92,7 +92,7 @@ async def _in_job(asked: Asked, where: Where, in_job: InJob, output: Output, vie
             if in_job.detach:
                 watching.tell_started(run, asked.source)
                 return
-            work = pulls.followed(cluster, run, freed, emit=watching, choice=choice)
+            work = pulls.followed(cluster, run, freed, emit=watching, choice=choice, model=planned.model)
             result = await watching.wait(cluster, run, work, timeout_s=in_job.timeout_s)
         watching.tell_result(result, run)
 

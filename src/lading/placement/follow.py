@@ -17,7 +17,15 @@ from lading.cluster.kinds import EVENT, JOB, POD, Kind, Object
 from lading.diagnosis import jobs as diagnosing
 from lading.diagnosis import pods as pod_diagnosing
 from lading.diagnosis.finding import Finding
-from lading.errors import ClaimUnusable, ClusterUnreachable, LadingError, ObjectMissing, PodFailed
+from lading.errors import (
+    ClaimUnusable,
+    ClusterError,
+    ClusterUnreachable,
+    LadingError,
+    ObjectMissing,
+    PodFailed,
+    StillRunning,
+)
 from lading.events import Emit, Event, Failed, Notice
 from lading.placement import hearing, jobs
 from lading.placement.hearing import Heard
@@ -61,7 +69,7 @@ async def follow(
             await asyncio.sleep(RECONNECT_S)
         except _Unstartable as error:
             if remove_unstartable:
-                await jobs.cancel(cluster, run)
+                await following.give_up()
             raise error.told from None
 
 
@@ -98,6 +106,15 @@ class _Following:
                     await _settled(scene)
                     return self.heard.result or self.heard.done
                 await self._after(scene, pod)
+
+    async def give_up(self) -> None:
+        """Remove the Job; that this goes wrong, too, is said beside why it is given up."""
+        try:
+            await jobs.cancel(self.cluster, self.run)
+        except (ClusterError, StillRunning) as left:
+            self.say(
+                f"Job {self.run.name} may be left behind: {left.message}", hint=f"lading jobs cancel {self.run.name}"
+            )
 
     def say(self, sentence: str, *, key: str | None = None, hint: str | None = None) -> None:
         """Tell a person, each thing once."""

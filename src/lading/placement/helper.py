@@ -308,10 +308,10 @@ async def _claim(cluster: Cluster, name: str) -> Object:
 
 
 async def _clear(cluster: Cluster, claim: str) -> None:
-    """Remove helper pods on *claim* that are over: their clients were killed."""
+    """Remove helper pods on *claim* that are over: their clients were killed. Pods of Jobs may have the same purpose."""
     wanted = ours.labels(READER, claim=claim)
     chosen = f"{ours.MANAGED_BY}={ours.MANAGER},{ours.PURPOSE} in ({READER},{WRITER}),{ours.CLAIM}={wanted[ours.CLAIM]}"
     for pod in await cluster.list(kinds.POD, labels=chosen):
-        if over(pod):
+        if over(pod) and not pod["metadata"].get("ownerReferences"):  # a Job's is its own, and its log still read
             with suppress(ClusterError):  # another command was quicker
                 await cluster.delete(kinds.POD, pod["metadata"]["name"], grace_s=0, uid=pod["metadata"]["uid"])

@@ -10,18 +10,21 @@ from typing import Any
 from lading.cluster.kinds import Object
 from lading.manifests.credentials import CONNECTION_READ, READ, Seen
 
+#: What `kubectl apply` was given: for a Secret, its values once more.
+_APPLIED = "kubectl.kubernetes.io/last-applied-configuration"
 _SETTING = re.compile(r"[A-Za-z0-9._/-]{1,253}")
 
 
 def seen(secret: Object) -> Seen:
     """*secret* without its values."""
     data: Mapping[str, str] = secret.get("data") or {}
+    annotations: Mapping[str, str] = secret["metadata"].get("annotations") or {}
     read = {key: _setting(_text(data[key])) for key in READ if key in data}
     connections = {key: found for key, value in data.items() if (found := _connection(value)) is not None}
     return Seen(
         name=secret["metadata"]["name"],
         keys=tuple(sorted(data)),
-        annotations=dict(secret["metadata"].get("annotations") or {}),
+        annotations={key: text for key, text in annotations.items() if key != _APPLIED},
         read={key: value for key, value in read.items() if value is not None},
         connections=connections,
     )

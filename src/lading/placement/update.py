@@ -219,7 +219,9 @@ class _Update:
             except ObjectMissing:
                 self._emit(Notice(message=f"{one} is gone meanwhile"))
             except ClusterError as error:
-                broken.append(f"{one} was not started again ({error.message}): {one.by_hand}")
+                broken.append(
+                    f"{one} was not started again ({error.message}): {one.by_hand} -n {self._cluster.namespace}"
+                )
         if broken:
             raise PlacementError("\n".join(broken), hint="the next pull onto the claim starts it, too")
         if self._stopped:
@@ -244,7 +246,12 @@ class _Update:
                 within_s=self._wait_s, what=f"{stop} to be ready",
             )  # fmt: skip
         except StillRunning as late:
-            self._emit(Notice(message=late.message, hint=f"kubectl describe {stop.kind.lower()} {stop.name}"))
+            self._emit(
+                Notice(
+                    message=late.message,
+                    hint=f"kubectl describe {stop.kind.lower()} {stop.name} -n {self._cluster.namespace}",
+                )
+            )
 
 
 def _serves(found: Object, replicas: int | None) -> bool:

@@ -69,7 +69,7 @@ async def onto_claim(
             return planned.answer
         async with pulls.freed(cluster, room, emit=emit) as freed:
             run = await pulls.start(cluster, planned, emit=emit)
-            return _result(await pulls.followed(cluster, run, freed, emit=emit, choice=choice))
+            return _result(await pulls.followed(cluster, run, freed, emit=emit, choice=choice, model=planned.model))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -51,6 +51,11 @@ class Planned:
     found: Preflight | None = None
 
     @property
+    def model(self) -> str | None:
+        """The model that it brings, as its order or the look from the cluster says; None where neither does."""
+        return self.command.model or (self.found.listed.model if self.found and self.found.listed else None)
+
+    @property
     def answer(self) -> PullPlanned | Unchanged | None:
         """What the pull would do, by what its look from the cluster saw; None where it did not look."""
         listed = self.found.listed if self.found else None
@@ -223,8 +228,10 @@ def freed(cluster: Cluster, todo: UpdatePlan, *, emit: Emit) -> AbstractAsyncCon
     return update.freed(cluster, todo, by=who(), emit=emit)
 
 
-async def followed(cluster: Cluster, run: Run, freed: Freed, *, emit: Emit, choice: Choice) -> Event:
-    """The result of *run*. Where it failed and the model's old version is there still, *freed* is told so."""
+async def followed(
+    cluster: Cluster, run: Run, freed: Freed, *, emit: Emit, choice: Choice, model: str | None = None
+) -> Event:
+    """The result of *run*, which brings *model*. Where it failed and the old version is there still, *freed* is told so."""
     try:
         return await follow.follow(
             cluster, run, emit=emit, report=partial(report, cluster, run, choice), remove_unstartable=not run.found
@@ -232,16 +239,16 @@ async def followed(cluster: Cluster, run: Run, freed: Freed, *, emit: Emit, choi
     except StillRunning:
         raise
     except LadingError:
-        freed.intact = freed.intact or await _is_there(run, choice)
+        freed.intact = freed.intact or await _is_there(run, model or run.model, choice)
         raise
 
 
-async def _is_there(run: Run, choice: Choice) -> bool:
-    """Whether the model that *run* was to bring has a version on the claim; False where that cannot be seen."""
+async def _is_there(run: Run, model: str | None, choice: Choice) -> bool:
+    """Whether the *model* that *run* was to bring has a version on the claim; False where that cannot be seen."""
     with contextlib.suppress(LadingError):
         async with claims.reached(ClaimRef(claim=run.claim, namespace=run.namespace), choice, write=False) as found:
             listed = await asyncio.to_thread(lambda: {manifest.model for manifest in found.volume.manifests()})
-        return run.model in listed
+        return model in listed
     return False
 
 
