@@ -18,10 +18,11 @@ from lading.flows.pull import who
 from lading.spec import ref as refs
 from lading.spec import units
 from lading.spec.documents import nearest
-from lading.weights import layout
+from lading.volume.find import Found
+from lading.weights import layout, names
 from lading.weights.inventory import Adoption, Usage
 from lading.weights.manifest import FileEntry, Manifest
-from lading.wiring.volumes import Place, adoptable, model_of, opened, placed, reached
+from lading.wiring.volumes import Place, adoptable, beside, model_of, opened, placed, reached
 
 if TYPE_CHECKING:
     from lading.ports import Volume
@@ -39,7 +40,7 @@ def cat(ref: str, path: str, *, where: Where | None = None, common: Common | Non
     """
     Output(common)
     with placed(ref, chosen(where)) as place:
-        whole = _file(place, path)
+        whole = _file(place, path, ref)
         try:
             with place.volume.open_plain(whole) as file:
                 shutil.copyfileobj(file, sys.stdout.buffer, _COPY_BYTES)
@@ -82,7 +83,7 @@ def diff(first: str, second: str, *, where: Where | None = None, common: Common 
         second: Another one, there or elsewhere.
     """
     output = Output(common)
-    one, other = _manifest(first, where), _manifest(second, where)
+    one, other = _manifests(first, second, where)
     found = _differences(one, other)
     for change in found if output.json else ():
         output.result(change)
@@ -194,8 +195,13 @@ def _total(volume: "Volume", path: str) -> int:
     return sum(folder.size_bytes for folder in volume.unmanaged() if folder.path == path)
 
 
-def _file(place: Place, path: str) -> str:
-    """The path of a file from the volume's root: one that the manifest has, or any in a folder without one."""
+def _file(place: Place, path: str, ref: str) -> str:
+    """The path of a file from the volume's root: one that the manifest has, or any in a folder without one.
+
+    Raises:
+        InvalidReference: The manifest does not have it, or it leads out of the folder that *ref* names.
+        NotPublished: There is no such version.
+    """
     try:
         found = place.named()
         manifest = found.volume.manifest(found.model, found.version) if found.model else None
@@ -204,6 +210,9 @@ def _file(place: Place, path: str) -> str:
             raise
         manifest = None
     if manifest is None:
+        problem = names.problem(path)
+        if problem is not None:
+            raise InvalidReference(f"{path!r} is no file of {ref}: {problem}", hint=f"lading ls --files {ref}")
         return path if place.path == "." else f"{place.path}/{path}"
     known = [file.path for file in manifest.files]
     if path not in known:
@@ -215,9 +224,19 @@ def _file(place: Place, path: str) -> str:
     return manifest.file_path(path)
 
 
-def _manifest(ref: str, where: Where | None) -> Manifest:
-    with opened(ref, chosen(where)) as found:
-        return found.volume.manifest(model_of(found, ref), found.version)
+def _manifests(first: str, second: str, where: Where | None) -> tuple[Manifest, Manifest]:
+    """Those of two versions; a claim that both are on is opened once."""
+    with opened(first, chosen(where)) as found:
+        one = _manifest(found, first)
+        same = beside(found, first, second)
+        if same is not None:
+            return one, _manifest(same, second)
+    with opened(second, chosen(where)) as found:
+        return one, _manifest(found, second)
+
+
+def _manifest(found: Found, ref: str) -> Manifest:
+    return found.volume.manifest(model_of(found, ref), found.version)
 
 
 def _differences(one: Manifest, other: Manifest) -> list[FileDifference]:

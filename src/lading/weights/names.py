@@ -26,9 +26,9 @@ def check(path: str) -> str:
     Raises:
         HostileName: It may not; says what is wrong with it.
     """
-    problem = _problem(path)
-    if problem:
-        raise HostileName(f"the name {path!r} must not be written to a volume: {problem}", hint=_HINT)
+    found = problem(path)
+    if found is not None:
+        raise HostileName(f"the name {path!r} must not be written to a volume: {found}", hint=_HINT)
     return path
 
 
@@ -67,7 +67,8 @@ def _check_apart(paths: tuple[str, ...]) -> None:
 _HINT = "rename it at the source, or leave it out with --exclude"
 
 
-def _problem(path: str) -> str | None:
+def problem(path: str) -> str | None:
+    """Why *path* may not be written to a volume, so that no file of one is called so; None where it may."""
     if not path:
         return "it is empty"
     strange = next((char for char in path if unicodedata.category(char) in _REFUSED_CATEGORIES), None)

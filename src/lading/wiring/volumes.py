@@ -74,6 +74,18 @@ def placed(
         yield place
 
 
+def beside(found: Found, text: str, other: str) -> Found | None:
+    """What *other* names, where it is on the claim of *text*, which is open as *found*; None elsewhere.
+
+    Raises:
+        InvalidReference: It is neither a folder nor a claim, or cannot name a model.
+    """
+    here, there = _reference(text), _reference(other)
+    if not isinstance(here, ClaimRef) or not isinstance(there, ClaimRef) or _whole(here) != _whole(there):
+        return None
+    return _place(found, there).named()
+
+
 @asynccontextmanager
 async def reached(
     text: str, choice: Choice | None = None, *, write: bool = False, emit: "Emit | None" = None
