@@ -43,9 +43,15 @@ def processes(uid: str) -> list[int]:
 
 
 def kill_9(pulls: Pulls, pod: dict) -> None:
-    for number in processes(pod["metadata"]["uid"]):
-        if b"lading" in Path(f"/proc/{number}/cmdline").read_bytes():
-            os.kill(number, signal.SIGKILL)
+    wait("its process is there, and killed", lambda: _killed(pod["metadata"]["uid"]))
+
+
+def _killed(uid: str) -> int:
+    """How many processes of ours were killed in a pod."""
+    ours = [number for number in processes(uid) if b"lading" in Path(f"/proc/{number}/cmdline").read_bytes()]
+    for number in ours:
+        os.kill(number, signal.SIGKILL)
+    return len(ours)
 
 
 def delete_by_force(pulls: Pulls, pod: dict) -> None:

@@ -70,6 +70,7 @@ class Web:
         chunked: Whether bodies come without a length.
         password: ``user:password`` it asks for.
         slow: Seconds before each chunk of 64 KiB.
+        held: Paths whose last chunk does not come before they are taken out.
         sent: Bytes of bodies, by path.
         asked: ``METHOD path`` of all requests, in order.
         peers: Ports of the clients' connections.
@@ -86,6 +87,7 @@ class Web:
     password: str | None = None
     close_after: bool = False
     slow: float = 0.0
+    held: set[str] = field(default_factory=set)
     sent: Counter[str] = field(default_factory=Counter)
     asked: list[str] = field(default_factory=list)
     peers: set[int] = field(default_factory=set)
@@ -212,6 +214,8 @@ class _Handler(BaseHTTPRequestHandler):
         for offset in range(0, min(stop, len(data)), CHUNK_BYTES):
             time.sleep(web.slow)
             piece = data[offset : min(offset + CHUNK_BYTES, stop)]
+            while path in web.held and offset + CHUNK_BYTES >= len(data):
+                time.sleep(0.02)
             if web.chunked:
                 self.wfile.write(f"{len(piece):x}\r\n".encode())
             self.wfile.write(piece)
