@@ -5,7 +5,6 @@ import sys
 import traceback
 from collections.abc import Callable
 
-from lading.cli.output import shown
 from lading.errors import Cancelled, LadingError, ServingError
 
 BROKEN_PIPE = 128 + signal.SIGPIPE
@@ -42,6 +41,8 @@ def guarded(run: Callable[[], int], *, debug: bool) -> int:
 
 def show(error: LadingError) -> None:
     """Print *error* to stderr: the end of a server's log, the fact, the remedy."""
+    from lading.cli.output import shown  # `lading --help` does without
+
     if isinstance(error, ServingError):
         for line in error.log[-12:]:
             print(f"  | {shown(line)}", file=sys.stderr)
