@@ -6,6 +6,7 @@ import subprocess
 import pytest
 
 from lading import errors
+from lading.cli.in_job import InJob
 from lading.errors import InvalidInput, PodFailed
 from lading.events import CommandEnded, Failed, Published
 from lading.placement import hearing, jobs, likeness
@@ -161,3 +162,9 @@ def test_run_reads_its_command_from_stdin(lading, lading_argv, tmp_path):
     done = subprocess.run(argv, input=document, capture_output=True, text=True, timeout=120)
     assert (done.returncode, json.loads(done.stdout)["code"]) == (1, "SourceMissing")
     assert "Unknown option: --volum" in lading("run", "--volum").stdout
+
+
+@pytest.mark.parametrize("option", ["timeout", "deadline"])
+def test_a_time_written_wrongly_is_refused_before_there_is_a_job(option):
+    with pytest.raises(InvalidInput, match=f"--{option}: 'xx' is not a duration"):
+        InJob(**{option: "xx"}).choice(service_account=None)

@@ -67,6 +67,7 @@ class InJob:
             raise InvalidInput("--detach cannot bring a server back", hint="leave it out, or --during-update same-node")
         if self.argocd_hook and self.output is None:
             raise InvalidInput("--argocd-hook says how the YAML is written", hint="add --output yaml")
+        _ = self.timeout_s  # read before there is a Job that nobody would wait for
         credentials = CredentialChoice(
             secret=self.secret,
             service_account=service_account,

@@ -107,9 +107,9 @@ def _without(claim: Object, name: str) -> Finding | None:
         return None
     if finding.at(claim, "spec", "storageClassName") is None:
         sentence = f"{_subject(claim)} names no class, and the cluster has no default one"
-        return Finding(cause="no-default-class", sentence=sentence, remedy=f"name one with --class; {_CLASS_LIST}", fatal=True)  # fmt: skip
+        return Finding(cause="no-default-class", sentence=sentence, remedy=f"make another one, `lading claim create NAME --class CLASS --size SIZE`; {_CLASS_LIST}", fatal=True)  # fmt: skip
     sentence = f"no volume fits {_subject(claim)}, and it asks for no class that could make one"
-    return Finding(cause="no-volume", sentence=sentence, remedy=f"name a class with --class; {_CLASS_LIST}", fatal=True)
+    return Finding(cause="no-volume", sentence=sentence, remedy=f"make another one, `lading claim create NAME --class CLASS --size SIZE`; {_CLASS_LIST}", fatal=True)  # fmt: skip
 
 
 def _unknown(claim: Object, events: Sequence[Object]) -> Finding:
