@@ -147,7 +147,10 @@ async def preflight(
         notes=(*given.notes, *notes, *why),
         ending=ending,
     )
-    if not look or answers.refusals or any(one.code in _BLOCKING for one in known):
+    if not look:
+        pinned = _pinned(hold, command.model, command.version) if replace_old and command.model else ()
+        return replace(begun, problems=(*known, *pinned))
+    if answers.refusals or any(one.code in _BLOCKING for one in known):
         return begun
     mounted = claim if found.claim is not None and not found.problems and hold.free else None
     return await _looked(cluster, begun, command, mounted, replace_old=replace_old, wait_s=wait_s)
@@ -196,7 +199,7 @@ async def _looked(
     found = (
         *_writable(begun, seen, mounted),
         *_room(seen, mounted, replace_old=replace_old),
-        *(_pinned(begun.holding, seen) if replace_old else ()),
+        *(_pinned(begun.holding, seen.model, seen.version) if replace_old else ()),
     )
     return replace(begun, listed=seen, problems=(*begun.problems, *found), notes=(*begun.notes, *unseen))
 
@@ -262,21 +265,21 @@ def _room(listed: SourceListed, claim: str | None, *, replace_old: bool) -> tupl
     return (Problem(code="no-space", message=has, hint=hint),)
 
 
-def _pinned(hold: Holding, listed: SourceListed) -> tuple[Problem, ...]:
+def _pinned(hold: Holding, model: str, version: str | None) -> tuple[Problem, ...]:
     """Servers that name an old version in their mount: removed, kubelet would give them an empty folder in its place.
 
     By the mounts alone: a claim that is held was not looked into.
     """
-    stays = (f"{listed.model}/current", f"{listed.model}/{listed.version}")
+    stays = (f"{model}/current", f"{model}/{version}")
     return tuple(
         Problem(
             code="version-pinned",
             message=f"{holding.who(mount)} serves {path} by the version's name, and --replace-old removes it",
-            hint=f"let it serve {listed.model}/current, which follows",
+            hint=f"let it serve {model}/current, which follows",
         )
         for mount in hold.mounts
         for path in mount.sub_paths
-        if path.startswith(f"{listed.model}/") and path not in stays
+        if path.startswith(f"{model}/") and path not in stays
     )
 
 
