@@ -11,8 +11,9 @@ from lading.errors import InvalidInput, PodFailed
 from lading.events import CommandEnded, Failed, Published
 from lading.placement import hearing, jobs, likeness
 from lading.spec import ref as refs
-from lading.spec.placement import Placement, Toleration
-from lading.wiring import pulls
+from lading.spec.placement import Choice, Placement, Toleration
+from lading.volume.find import Found
+from lading.wiring import claims, pulls, volumes
 
 PUBLISHED = Published(model="m", version="v1", path="/volume/m/v1", files=1, size_bytes=1, seconds=1.0)
 
@@ -159,7 +160,7 @@ def test_run_fails_with_the_code_of_its_error(lading, tmp_path, document, exit_c
 def test_run_reads_its_command_from_stdin(lading, lading_argv, tmp_path):
     document = '{"command": "pull", "source": "/there/is/none"}'
     argv = [*lading_argv, "run", "-", "--volume", str(tmp_path)]
-    done = subprocess.run(argv, input=document, capture_output=True, text=True, timeout=120)
+    done = subprocess.run(argv, check=False, input=document, capture_output=True, text=True, timeout=120)
     assert (done.returncode, json.loads(done.stdout)["code"]) == (1, "SourceMissing")
     assert "Unknown option: --volum" in lading("run", "--volum").stdout
 
@@ -168,3 +169,22 @@ def test_run_reads_its_command_from_stdin(lading, lading_argv, tmp_path):
 def test_a_time_written_wrongly_is_refused_before_there_is_a_job(option):
     with pytest.raises(InvalidInput, match=f"--{option}: 'xx' is not a duration"):
         InJob(**{option: "xx"}).choice(service_account=None)
+
+
+@pytest.mark.parametrize(
+    ("ref", "namespace", "said"),
+    [
+        ("pvc://models/tiny@v1", None, "pvc://models"),
+        ("pvc://demo:models/tiny", None, "pvc://demo:models"),
+        ("pvc://models/tiny", "demo", "pvc://demo:models"),
+    ],
+)
+def test_a_claim_is_named_with_the_namespace_that_was_said(ref, namespace, said):
+    assert claims.shown(refs.parse(ref), Choice(namespace=namespace)) == said
+
+
+def test_two_versions_on_one_claim_need_it_open_once():
+    found = Found(volume=None)
+    there = volumes.beside(found, "pvc://models/tiny@v1", "pvc://models/tiny@v2")
+    assert (there.model, there.version) == ("tiny", "v2")
+    assert volumes.beside(found, "pvc://models/tiny@v1", "pvc://demo:models/tiny@v2") is None

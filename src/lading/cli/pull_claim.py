@@ -15,7 +15,7 @@ from lading.errors import InvalidInput
 from lading.events import PullPlanned, Unchanged
 from lading.spec import units
 from lading.spec.ref import ClaimRef, LocalRef, Reference
-from lading.wiring import onto, pulls
+from lading.wiring import claims, onto, pulls
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,7 +71,7 @@ async def _in_job(asked: Asked, where: Where, in_job: InJob, output: Output, vie
             for note in notes:
                 output.say(f"  {note}")
             return
-        watching = Watching(output, view, choice)
+        watching = Watching(output, view, replace(choice, namespace=asked.dest.namespace or choice.namespace))
         if job.look:
             output.say(f"looking at {asked.source} from where the Job will run …")
         planning = pulls.plan(cluster, order, asked.dest.claim, choice=choice, job=job, emit=watching)
@@ -82,7 +82,7 @@ async def _in_job(asked: Asked, where: Where, in_job: InJob, output: Output, vie
             return
         if isinstance(planned.answer, Unchanged) and not room.healed:
             watching(planned.answer)
-            tell_done(output, planned.answer, f"pvc://{asked.dest.claim}", then="show")
+            tell_done(output, planned.answer, claims.shown(asked.dest, choice), then="show")
             return
         _ask(output, room.said, yes=in_job.yes)
         async with AsyncExitStack() as stack:
@@ -150,7 +150,7 @@ def _no_job(asked: Asked, job: InJob) -> None:
 async def _upload(asked: Asked, where: Where, output: Output, view: PullView) -> None:
     """Stream a folder of this machine into a pod that mounts the claim; or write to it, where it is mounted here."""
     watching = Watching(output, view, where.choice())
-    place = f"pvc://{asked.dest.claim}"
+    place = claims.shown(asked.dest, where.choice())
 
     async def work() -> None:
         async with onto.upload(

@@ -16,7 +16,8 @@ from lading.placement import jobs
 from lading.placement.jobs import Run
 from lading.spec import units
 from lading.spec.placement import Choice
-from lading.spec.ref import Reference
+from lading.spec.ref import ClaimRef, Reference
+from lading.wiring import claims
 
 
 class Watching:
@@ -65,7 +66,7 @@ class Watching:
 
     def tell_started(self, run: Run, source: Reference) -> None:
         """It was left running from the start."""
-        dest = f"pvc://{run.claim}" + (f"/{run.model}" if run.model else "")
+        dest = self._claim(run) + (f"/{run.model}" if run.model else "")
         answer = JobStarted(name=run.name, namespace=run.namespace, claim=run.claim, model=run.model, found=run.found)
         self._output.result(answer, f"{run.name} pulls {source} onto {dest} and goes on by itself")
         self._output.next(self.command("follow", run))
@@ -74,7 +75,7 @@ class Watching:
         """The answer of a Job that was followed to its end."""
         self._view.close()
         if isinstance(result, Published | Unchanged):
-            tell_done(self._output, result, f"pvc://{run.claim}", then="verify")
+            tell_done(self._output, result, self._claim(run), then="verify")
         elif not self._output.json:
             self._output.result(result, f"{run.name} is done")
 
@@ -90,6 +91,9 @@ class Watching:
             if value
         ]
         return " ".join(["lading jobs", word, run.name, *options])
+
+    def _claim(self, run: Run) -> str:
+        return claims.shown(ClaimRef(claim=run.claim), self._choice)
 
     def _hush(self, quiet: bool) -> None:
         self._quiet = quiet

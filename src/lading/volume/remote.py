@@ -133,8 +133,8 @@ class RemoteVolume:
         return self.root if manifest.path == "." else self.root / names.check(manifest.path)
 
     def place(self, manifest: Manifest) -> str:
-        """Where a version lies, as a person names it; a claim's is its storageUri."""
-        return layout.place(self._shown, manifest.path)
+        """Where a version lies, as a person names it; a claim's is its storageUri, which knows no namespace."""
+        return layout.place(f"pvc://{self._hello['claim']}" if self._hello["claim"] else self._shown, manifest.path)
 
     @_again
     def current(self, model: str) -> str | None:

@@ -122,6 +122,11 @@ def here(ref: str | Reference, choice: Choice) -> Found | None:
     return Found(volume=find.open_volume(folder), model=parsed.model, version=parsed.version)
 
 
+def shown(ref: ClaimRef, choice: Choice) -> str:
+    """The whole claim of *ref* as a person names it, with the namespace where one was said: hints are right as they are."""
+    return str(ClaimRef(claim=ref.claim, namespace=ref.namespace or choice.namespace))
+
+
 def mounted(ref: ClaimRef, namespace: str | None, environment: Mapping[str, str]) -> Path | None:
     """The folder of this machine where the claim is mounted and is a volume, as far as the *environment* tells.
 
@@ -170,7 +175,7 @@ async def _open(ref: ClaimRef, choice: Choice, *, write: bool, emit: Emit) -> As
         placement = clusters.placement(chosen)
         async with helper(cluster, ref.claim, write=write, placement=placement, emit=emit) as pod:
             yield RemoteVolume(
-                _connector(pod, write=write), shown=f"pvc://{ref.claim}", claim=ref.claim, namespace=cluster.namespace
+                _connector(pod, write=write), shown=shown(ref, choice), claim=ref.claim, namespace=cluster.namespace
             )
 
 
