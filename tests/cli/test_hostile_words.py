@@ -7,7 +7,7 @@ import pytest
 
 from lading.cli import failures
 from lading.cli.output import Output
-from lading.errors import PodFailed
+from lading.errors import PodFailed, ServingError
 
 EVIL = "\x1b]0;title\x07\x9b2J\rok\u202e\udcff"
 
@@ -40,3 +40,14 @@ def test_brackets_in_a_cell_are_no_markup(monkeypatch):
     monkeypatch.setattr(sys, "stdout", screen)
     Output().table(["reason"], [["exec [/bin/sh]: [red]not[/red] found :smile:"]])
     assert "exec [/bin/sh]: [red]not[/red] found :smile:" in screen.getvalue()
+
+
+@pytest.mark.parametrize("kind", [ServingError, PodFailed])
+def test_the_end_of_a_log_is_told_before_the_fact(kind, capsys):
+    """A server's and a pod's alike: twelve lines, nothing in them drives the terminal."""
+    failures.show(kind("it ended", log=[*map(str, range(20)), "last \x1b[31mred"]))
+    said = capsys.readouterr().err.splitlines()
+    assert said[0] == "  | 9"
+    assert said[-2].startswith("  | last ")
+    assert "\x1b" not in said[-2]
+    assert said[-1] == "error: it ended"

@@ -5,7 +5,7 @@ import sys
 import traceback
 from collections.abc import Callable
 
-from lading.errors import Cancelled, LadingError, ServingError
+from lading.errors import Cancelled, LadingError, PodFailed, ServingError
 
 BROKEN_PIPE = 128 + signal.SIGPIPE
 
@@ -40,10 +40,10 @@ def guarded(run: Callable[[], int], *, debug: bool) -> int:
 
 
 def show(error: LadingError) -> None:
-    """Print *error* to stderr: the end of a server's log, the fact, the remedy."""
+    """Print *error* to stderr: the end of a server's or a pod's log, the fact, the remedy."""
     from lading.cli.output import shown  # `lading --help` does without
 
-    if isinstance(error, ServingError):
+    if isinstance(error, ServingError | PodFailed):
         for line in error.log[-12:]:
             print(f"  | {shown(line)}", file=sys.stderr)
     print(f"error: {shown(error.message)}", file=sys.stderr)
