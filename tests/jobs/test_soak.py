@@ -19,7 +19,14 @@ from lading.weights import layout
 
 pytestmark = [pytest.mark.real("cluster"), pytest.mark.slow, pytest.mark.timeout(600)]
 CHAINS, KILLS = (5, 10) if os.environ.get("LADING_SOAK") else (4, 5)
-WAYS = ("kill -9", "force", "evict", "client", "stop")
+WAYS = (
+    "kill -9",
+    "force",
+    "evict",
+    "client",
+    "stop",
+    "all",
+)  # stop: client and Job; all: its pod, too, before that can clean up
 POD_KILLS = {"kill -9": kill_9, "force": delete_by_force, "evict": evict}
 SMALL, BIG = 1 << 16, 1 << 20
 WITHIN_S = 240  # a node under load, and the 10, 20, 40 s that a Job waits before it tries again
@@ -33,6 +40,7 @@ class Chain:
     """
 
     def __init__(self, number: int, pulls: Pulls, argv: list[str], claim: Claim) -> None:
+        self.number = number
         self.chance = random.Random(number)
         self.name = f"m{number}"
         self.pulls, self.claim, self.web = pulls, claim, pulls.web
@@ -54,7 +62,7 @@ class Chain:
         return source
 
     def run(self) -> None:
-        ways = [WAYS[number % len(WAYS)] for number in range(KILLS)]
+        ways = [WAYS[(number + self.number) % len(WAYS)] for number in range(KILLS)]
         self.chance.shuffle(ways)
         try:
             for number, way in enumerate(ways):
@@ -88,9 +96,11 @@ class Chain:
         """Kill the pull, which is not done before and not after."""
         if way in POD_KILLS:
             self._kill_pod(POD_KILLS[way])
-        else:
+        elif way == "all":
+            self._kill_pod(kill_9)
+        if way in {"client", "stop", "all"}:
             self._end_client()
-        if way == "stop":
+        if way in {"stop", "all"}:
             self._delete_job()
         assert not (self.claim.path / self.name / "v1").exists()
         self.kills.append(way)
@@ -176,9 +186,9 @@ class Chain:
 
 def test_pulls_killed_at_random_moments(lading_argv, namespace, pulls):
     pulls.web.slow = 0.2
-    claims = [namespace.claim(f"claim-{number}") for number in range(CHAINS)]
-    chains = [Chain(number, pulls, lading_argv, claim) for number, claim in enumerate(claims)]
     with ThreadPoolExecutor(CHAINS) as pool:
+        claims = pool.map(namespace.claim, [f"claim-{number}" for number in range(CHAINS)])
+        chains = [Chain(number, pulls, lading_argv, claim) for number, claim in enumerate(claims)]
         list(pool.map(Chain.run, chains))
     assert sum(len(chain.kills) for chain in chains) == CHAINS * KILLS
     assert sum(chain.under_way for chain in chains) >= CHAINS * KILLS / 2, "kills that met a transfer under way"

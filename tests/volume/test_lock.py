@@ -194,5 +194,8 @@ def test_a_process_does_not_replace_itself(tmp_path):
 def test_the_run_comes_from_the_environment(monkeypatch):
     monkeypatch.setenv("LADING_RUN", "job-uid")
     assert Process.this().run == "job-uid"
+    monkeypatch.setenv("LADING_WRITER", "claim-uid/job-name")
+    assert Process.this().run == "claim-uid/job-name"
+    monkeypatch.delenv("LADING_WRITER")
     monkeypatch.delenv("LADING_RUN")
     assert Process.this().run is None

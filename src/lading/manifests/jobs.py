@@ -1,7 +1,9 @@
 """Jobs that run a command document of ours beside a volume: their names, their limits, when they give up."""
 
+import copy
 import hashlib
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -81,6 +83,18 @@ def job(
         },
         "spec": {**_patience(limits), "template": pods.template(work, placement)},
     }
+
+
+def with_writer(document: Mapping[str, Any], claim_uid: str) -> dict[str, Any]:
+    """The Job *document* as the one writer of its name onto a claim.
+
+    Its pods take over at once what a killed pod of an earlier Job of that name has locked, as a next pod of the same Job
+    does. By the claim's uid, as another cluster may mount the same storage under the same names.
+    """
+    made = copy.deepcopy(dict(document))
+    variable = {"name": ours.WRITER_VARIABLE, "value": f"{claim_uid}/{document['metadata']['name']}"}
+    made["spec"]["template"]["spec"]["containers"][0]["env"].append(variable)
+    return made
 
 
 def name(command: Command, *, claim: str | None, model: str | None = None) -> str:

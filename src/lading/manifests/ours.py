@@ -20,6 +20,9 @@ MOUNT = "/volume"
 COMMAND_VARIABLE = "LADING_COMMAND"
 #: Which run this is: the uid of the Job, the same for all its pods, or of the helper pod.
 RUN_VARIABLE = "LADING_RUN"
+#: Which writer this is, of which one lives at a time: the claim's uid and the Job's name, over several Jobs of that name.
+#: Only a Job whose predecessors' pods were seen to have ended has it.
+WRITER_VARIABLE = "LADING_WRITER"
 #: The Job's name.
 JOB_VARIABLE = "LADING_JOB"
 #: The claim that is mounted, and its namespace.

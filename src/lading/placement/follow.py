@@ -37,7 +37,7 @@ RECONNECT_S = 5.0
 PASSING_S = 15.0  # what keeps a first pod from starting may pass by itself, such as the end of another pod, for so long
 SETTLES_WITHIN_S = 15.0  # a node that is slow to report; the result is known already
 #: Somebody else's turn, or work under way: waited for without an end.
-_AWAITED = frozenset({"suspended", "scheduling-gated", "provisioning", "waits-for-consumer"})
+_AWAITED = frozenset({"suspended", "scheduling-gated", "provisioning", "waits-for-consumer", "mount-slow"})
 #: What helps when no other attempt comes.
 _LAST_REMEDY = {"out-of-memory": "give it more, such as --memory 1Gi: it goes on where it was"}
 Report = Callable[[], Awaitable[JobReport | None]]

@@ -10,11 +10,13 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from lading.cluster.client import Cluster
-from lading.cluster.kinds import JOB, POD, Object
-from lading.errors import ClusterConflict, ObjectMissing
+from lading.cluster.kinds import CLAIM, JOB, POD, Object
+from lading.errors import ClusterConflict, ObjectMissing, StillRunning
+from lading.manifests import jobs as manifests
 from lading.manifests import ours, pods
 
 GONE_WITHIN_S = 120.0  # a pod's grace, and a node that is slow to report
+ENDED_WITHIN_S = pods.GRACE_S + 15.0  # beyond that its node is lost, and so is what it would say
 OURS = f"{ours.MANAGED_BY}={ours.MANAGER}"
 State = Literal["waiting", "running", "stopping", "done", "failed"]
 
@@ -58,7 +60,7 @@ async def start(cluster: Cluster, document: Mapping[str, Any]) -> Run:
         if before is not None:
             await _remove(cluster, before)
         try:
-            return run_of(await cluster.create(document))
+            return run_of(await cluster.create(await _with_writer(cluster, document)))
         except ClusterConflict:
             continue  # another was quicker: theirs is as good
 
@@ -146,7 +148,7 @@ def condition(job: Object, kind: str) -> Object | None:
     return None
 
 
-def _claim(job: Object) -> str:
+def _claim(job: Mapping[str, Any]) -> str:
     """The claim that it mounts, by its own words: a label cannot hold a long name."""
     for volume in job["spec"]["template"]["spec"].get("volumes") or ():
         if "persistentVolumeClaim" in volume:
@@ -163,7 +165,7 @@ def _model(job: Object) -> str | None:
     return model if isinstance(model, str) else None
 
 
-def _label(job: Object, name: str) -> str | None:
+def _label(job: Mapping[str, Any], name: str) -> str | None:
     value = (job["metadata"].get("labels") or {}).get(name)
     return str(value) if value is not None else None
 
@@ -176,6 +178,32 @@ async def _remove(cluster: Cluster, job: Object) -> None:
     except ClusterConflict:
         return  # it is another one by now
     await _gone(cluster, JOB, job)
+
+
+async def _with_writer(cluster: Cluster, document: Mapping[str, Any]) -> Mapping[str, Any]:
+    """*document*, told that no pod of an earlier Job of its name writes any more; as it is, where one may."""
+    name, namespace, claim = document["metadata"]["name"], document["metadata"]["namespace"], _claim(document)
+    found = await cluster.find(CLAIM, claim, namespace=namespace) if claim else None
+    if found is None:
+        return document
+    try:
+        for pod in await cluster.list(POD, namespace=namespace, labels=f"{pods.JOB_NAME}={name}"):
+            await _ended(cluster, pod)
+    except StillRunning:
+        return document
+    return manifests.with_writer(document, str(found["metadata"]["uid"]))
+
+
+async def _ended(cluster: Cluster, pod: Object) -> None:
+    """Return when *pod* has ended, or is gone."""
+    head = pod["metadata"]
+
+    def until(now: Object | None) -> bool:
+        phase = (now.get("status") or {}).get("phase") if now is not None else None
+        return now is None or now["metadata"]["uid"] != head["uid"] or phase in {"Succeeded", "Failed"}
+
+    what = f"pod {head['name']} to end"
+    await cluster.wait(POD, head["name"], until, within_s=ENDED_WITHIN_S, what=what, namespace=head["namespace"])
 
 
 async def _gone(cluster: Cluster, kind: Any, thing: Object) -> None:

@@ -37,7 +37,7 @@ class Process:
         host: Host name, boot and process-id namespace: where they are equal, *pid* means the same.
         started_s: Its start, so that a reused id is not taken for it.
         run: What runs at most one such process at a time (a Job's uid, a connection's client): another process of the
-            same run is dead, wherever it was. ``$LADING_RUN``.
+            same run is dead, wherever it was. ``$LADING_WRITER``, else ``$LADING_RUN``.
         user: The person it works for, where that is not the process's own user.
     """
 
@@ -56,7 +56,7 @@ class Process:
             host=_host(),
             pid=os.getpid(),
             started_s=psutil.Process().create_time(),
-            run=os.environ.get("LADING_RUN") or None,
+            run=os.environ.get("LADING_WRITER") or os.environ.get("LADING_RUN") or None,
         )
 
     def replaces(self, other: "Process") -> bool:
