@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from tests.testbed.api import Api, ApiError, wait
-from tests.testbed.namespaces import create, pod
+from tests.testbed.namespaces import create, pod, sweep
 
 pytestmark = pytest.mark.real("cluster")
 
@@ -89,3 +89,18 @@ def test_nothing_of_a_namespace_is_left(cluster, tmp_path):
     assert not claim.path.exists()
     assert made.name not in Path("/proc/mounts").read_text()
     assert subprocess.run(["pgrep", "-f", str(server.data)], check=False).returncode == 1
+
+
+def test_the_namespace_of_a_killed_session_is_removed_by_the_next(cluster, namespace, tmp_path):
+    """Its fixtures never came to it. The one of a session that lives is left alone."""
+    session = subprocess.Popen(["sleep", "60"])
+    left = create(cluster.api, tmp_path, session=session.pid)
+    folder = left.claim().path
+    session.kill()
+    session.wait()
+    removed = sweep(cluster.api)
+    assert left.name in removed
+    assert namespace.name not in removed
+    assert not folder.exists()
+    wait("it is gone", lambda: cluster.api.find(f"/api/v1/namespaces/{left.name}") is None)
+    assert cluster.api.find(f"/api/v1/persistentvolumes/{left.name}-models") is None

@@ -28,7 +28,9 @@ def cluster():
     """A real one-node Kubernetes with our image, shared by the session (and by its other processes)."""
     missing = clusters.missing()
     require("cluster", missing is None, missing or "")
-    return clusters.shared()
+    running = clusters.shared()
+    namespaces.sweep(running.api)
+    return running
 
 
 @pytest.fixture(scope="session")

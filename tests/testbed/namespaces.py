@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import os
 import secrets
 import shutil
 import subprocess
@@ -13,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from ruamel.yaml import YAML
-from tests.testbed import kube, minio, mounts, node
+from tests.testbed import kube, minio, mounts, node, processes
 from tests.testbed.api import Api, wait
 from tests.testbed.places import CLUSTER, ROOT
 
@@ -24,6 +25,8 @@ _WORKLOADS = (
     ("/apis/apps/v1", "statefulsets"),
 )
 _VOLUMES = CLUSTER / "volumes"
+_SESSION = "testbed/session"
+"""Label of a namespace: the `processes.mark` of the test session that made it."""
 
 
 @dataclass(frozen=True)
@@ -55,7 +58,6 @@ class Namespace:
     kubeconfig: Path
     api: Api
     folder: Path
-    _volumes: list[str] = field(default_factory=list)
     _ends: contextlib.ExitStack = field(default_factory=contextlib.ExitStack)
 
     def apply(self, document: Mapping[str, Any] | str) -> dict[str, Any]:
@@ -122,7 +124,6 @@ class Namespace:
         claim = self.get("persistentvolumeclaims", name)
         path = self._folder(name, capacity_on_disk_bytes, permissions)
         volume = f"{self.name}-{name}"
-        self._volumes.append(volume)
         self.apply(_volume(volume, path, claim, "Retain" if retain else "Delete"))
         wait(
             f"claim {name} is bound",
@@ -167,11 +168,8 @@ class Namespace:
     def remove(self) -> None:
         """Everything of it, gone from the cluster and from the disk."""
         _empty(self.api, self.name)
-        for name in self._volumes:
-            self.api.delete(f"/api/v1/persistentvolumes/{name}")
         self._ends.close()
-        mounts.unmount(_VOLUMES / self.name)
-        shutil.rmtree(_VOLUMES / self.name, ignore_errors=True)
+        _forget(self.api, self.name)
 
     def _folder(self, name: str, capacity_bytes: int | None, permissions: int) -> Path:
         path = _VOLUMES / self.name / name
@@ -183,10 +181,11 @@ class Namespace:
         return path
 
 
-def create(api: Api, folder: Path) -> Namespace:
-    """A fresh namespace with its user; *folder* takes the kubeconfigs."""
+def create(api: Api, folder: Path, *, session: int | None = None) -> Namespace:
+    """A fresh namespace with its user; *folder* takes the kubeconfigs. It outlives the process *session* (this) not for long."""
     name = f"t-{secrets.token_hex(4)}"
-    api.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}})
+    labels = {_SESSION: processes.mark(session or os.getpid())}
+    api.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name, "labels": labels}})
     made = Namespace(name=name, admin=folder / "admin", kubeconfig=folder / "user", api=api, folder=folder)
     admin = YAML(typ="safe", pure=True).load(CLUSTER / "admin.kubeconfig")
     _write(made.admin, admin, name, admin["users"][0]["user"])
@@ -198,6 +197,16 @@ def create(api: Api, folder: Path) -> Namespace:
     # The first pod is refused until the namespace has its default account.
     wait("the ServiceAccount default", lambda: made.get("serviceaccounts", "default"))
     return made
+
+
+def sweep(api: Api) -> list[str]:
+    """Remove the namespaces of sessions that were killed: their fixtures never came to it. The names."""
+    found = api.get(f"/api/v1/namespaces?labelSelector={_SESSION}")["items"]
+    left = [one["metadata"]["name"] for one in found if not processes.lives(one["metadata"]["labels"][_SESSION])]
+    for name in left:
+        _empty(api, name)
+        _forget(api, name)
+    return left
 
 
 def shipped_role() -> list[dict[str, Any]]:
@@ -278,6 +287,13 @@ def _write(path: Path, like: Mapping[str, Any], namespace: str, user: Mapping[st
     }
     path.write_text(json.dumps(document))
     path.chmod(0o600)
+
+
+def _forget(api: Api, name: str) -> None:
+    """Remove the volumes of a namespace that is empty, and their folders."""
+    api.delete(f"/api/v1/persistentvolumes?labelSelector=testbed%3D{name}")
+    mounts.unmount(_VOLUMES / name)
+    shutil.rmtree(_VOLUMES / name, ignore_errors=True)
 
 
 def _empty(api: Api, name: str) -> None:

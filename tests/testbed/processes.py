@@ -51,6 +51,17 @@ def end(record: Path, *, within_s: float = 10) -> None:
     record.unlink(missing_ok=True)
 
 
+def mark(pid: int) -> str:
+    """What says which process this is, now and later: ``PID.TICKS``."""
+    return f"{pid}.{_started(pid)}"
+
+
+def lives(marked: str) -> bool:
+    """Whether the process with this `mark` runs still."""
+    pid, _, started = marked.partition(".")
+    return str(_started(int(pid))) == started
+
+
 def _signal(pid: int, number: int) -> None:
     with contextlib.suppress(ProcessLookupError):
         os.kill(pid, number)
