@@ -161,7 +161,7 @@ def test_another_major_version_is_refused_with_the_remedy(changes):
 
 
 def test_an_agent_that_says_nothing_is_not_waited_for_for_ever(monkeypatch):
-    monkeypatch.setattr(remote, "HELLO_S", 0.05)
+    monkeypatch.setattr("lading.volume.link.HELLO_S", 0.05)
     ours, theirs = socket.socketpair()
     with theirs, opened(lambda: SocketChannel(ours)) as volume, pytest.raises(LadingError):
         volume.free_bytes()
