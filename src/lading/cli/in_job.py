@@ -32,7 +32,7 @@ class InJob:
     """Wait for its end, which is the default."""
     timeout: Annotated[str | None, Parameter(group=GROUP)] = None
     """Wait no longer than this, such as 30m; then exit with code 5, and the Job goes on."""
-    output: Annotated[Literal["yaml"] | None, Parameter(group=GROUP)] = None
+    output: Annotated[Literal["yaml"] | None, Parameter(name=["--output", "-o"], group=GROUP)] = None
     """Print what would be created, to be kept in Git and applied by hand."""
     argocd_hook: Annotated[bool, Parameter(negative=(), group=GROUP)] = False
     """With --output yaml: run it as a hook of Argo CD, at each sync."""

@@ -73,7 +73,7 @@ async def _in_job(asked: Asked, where: Where, in_job: InJob, output: Output, vie
             return
         watching = Watching(output, view, replace(choice, namespace=asked.dest.namespace or choice.namespace))
         if job.look:
-            output.say(f"looking at {asked.source} from where the Job will run …")
+            output.say(f"checking the cluster, then {asked.source} from where the Job will run …")
         planning = pulls.plan(cluster, order, asked.dest.claim, choice=choice, job=job, emit=watching)
         planned = await stoppable(planning, kept="nothing was started")
         room = await pulls.room(cluster, planned, job)
