@@ -17,8 +17,9 @@ from tests.testbed.namespaces import Claim
 from lading.volume import journal
 from lading.weights import layout
 
-pytestmark = [pytest.mark.real("cluster"), pytest.mark.slow, pytest.mark.timeout(600)]
-CHAINS, KILLS = (5, 10) if os.environ.get("LADING_SOAK") else (4, 5)
+SOAK = bool(os.environ.get("LADING_SOAK"))
+pytestmark = [pytest.mark.real("cluster"), pytest.mark.slow, pytest.mark.timeout(2400 if SOAK else 600)]
+CHAINS, KILLS = (5, 10) if SOAK else (4, 5)
 WAYS = (
     "kill -9",
     "force",
@@ -29,7 +30,7 @@ WAYS = (
 )  # stop: client and Job; all: its pod, too, before that can clean up
 POD_KILLS = {"kill -9": kill_9, "force": delete_by_force, "evict": evict}
 SMALL, BIG = 1 << 16, 1 << 20
-WITHIN_S = 240  # a node under load, and the 10, 20, 40 s that a Job waits before it tries again
+WITHIN_S = 600 if SOAK else 240  # a node under load, and the 10, 20, 40 … s that a Job waits before it tries again
 
 
 class Chain:
