@@ -18,7 +18,9 @@ A library call raises one of these or lets a bug crash; it never returns a made-
     │   ├── SourceMissing                nothing there
     │   ├── SourceDenied                 credentials refused
     │   ├── SourceChanged                an object changed while it was read
+    │   ├── RangesRefused                its server gives whole files only
     │   └── SourceTransient              worth another try (time-out, reset, 5xx)
+    │       └── SourceBusy               but slower (429, 503)
     ├── WeightsError                 1
     │   ├── HostileName                  a path from outside that must not be written
     │   ├── FormatRefused                half a model, wrong format
@@ -126,6 +128,18 @@ class SourceChanged(SourceError):
 
 class SourceTransient(SourceError):
     """A fault worth another try: a time-out, a reset, a server error."""
+
+
+class SourceBusy(SourceTransient):
+    """The source asks for fewer requests, perhaps with the seconds to wait."""
+
+    def __init__(self, message: str, *, hint: str | None = None, retry_after_s: float | None = None) -> None:
+        super().__init__(message, hint=hint)
+        self.retry_after_s = retry_after_s
+
+
+class RangesRefused(SourceError):
+    """The source gives whole files only: what was asked for begins in the middle."""
 
 
 class WeightsError(LadingError):

@@ -24,6 +24,7 @@ from lading.weights.inventory import Adoption, Unmanaged, Usage
 from lading.weights.layout import Leftover
 from lading.weights.listing import Entry, Listing
 from lading.weights.manifest import FileEntry, Manifest
+from lading.weights.parts import Part
 
 # ---------------------------------------------------------------------------------------------------------- weights
 
@@ -39,15 +40,17 @@ class Source(Protocol):
             SourceMissing, SourceDenied, SourceTransient, InvalidReference: As named.
         """
 
-    def read_into(self, entry: Entry, offset: int, buffer: memoryview) -> int:
-        """Fill *buffer* with the bytes of *entry* from *offset* on; how many were read, 0 only at its end.
+    def read_into(self, entry: Entry, offset: int, buffer: memoryview, *, end: int | None = None) -> int:
+        """Read bytes of *entry* from *offset* on into *buffer*; how many, 0 only at its end (or where *end* is).
 
-        Blocking and thread-safe; every wait inside is at most 5 s. Sequential reads of one entry by one thread may share
-        a connection.
+        Fewer than fit are no fault. *end*: this thread goes on reading up to there and no further, so that one request
+        for a range brings all of it; None: to the end of the file. Blocking and thread-safe; every wait inside is at
+        most 5 s. Sequential reads of one entry by one thread may share a connection.
 
         Raises:
             SourceChanged: The content is no longer that of the listing.
-            SourceTransient: Worth another try from the same offset.
+            SourceTransient: Worth another try from the same offset; `SourceBusy`: but slower.
+            RangesRefused: Its server gives whole files only: read it from its start, with one thread.
             SourceDenied, SourceMissing: As named.
         """
 
@@ -55,18 +58,44 @@ class Source(Protocol):
         """Close all connections; idempotent."""
 
 
-class StagedFile(Protocol):
-    """One file being written to staging, by one thread, from its start."""
+@runtime_checkable
+class KnowsDigests(Protocol):
+    """A source that can be asked what a file hashes to, where its listing does not say."""
 
-    def write(self, data: memoryview) -> None:
-        """Append *data*.
+    def digests(self, entry: Entry) -> Mapping[str, str]:
+        """What the store says of the content, by algorithm (`lading.weights.digests`); asked once before a file is read.
+
+        Blocking and thread-safe; empty where it says nothing. Raises as `Source.read_into`.
+        """
+
+
+class StagedFile(Protocol):
+    """One file being written to staging. Several threads write to it, each its own parts."""
+
+    @property
+    def kept(self) -> Sequence[Part]:
+        """Parts that an earlier attempt wrote and journalled, by offset; their bytes are to be checked before they count."""
+
+    def read_into(self, offset: int, buffer: memoryview) -> int:
+        """Read what was written at *offset*; fewer bytes than fit where the file ends."""
+
+    def write(self, data: memoryview, offset: int) -> None:
+        """Write *data* at *offset*.
+
+        Bytes of *data*'s buffer behind it, up to the next multiple of 4096 from its start, may be overwritten.
 
         Raises:
             VolumeFull, VolumeNotWritable: As named; the staging stays for a later attempt.
         """
 
-    def finish(self) -> FileEntry:
-        """Make it durable, journal it, and give its size and SHA-256, computed while it was written."""
+    def keep(self, part: Part) -> None:
+        """Say that all bytes of *part* were written: soon durable and journalled, it is in `kept` of a later attempt."""
+
+    def finish(self, size_bytes: int, sha256: str) -> FileEntry:
+        """Make it durable, journal it, and give what was journalled: the caller hashed what it wrote."""
+
+    def leave(self) -> None:
+        """Let go of it, with the parts that were kept; idempotent, silent after `finish`."""
 
     def abandon(self) -> None:
         """Forget what was written; idempotent, silent after `finish`."""
@@ -76,11 +105,15 @@ class Staging(Protocol):
     """A transfer's own directory on the volume's file system, under the model's lock."""
 
     @property
+    def in_order(self) -> bool:
+        """Whether a file takes its bytes only from its start to its end, by one thread (a stream to elsewhere)."""
+
+    @property
     def finished(self) -> Mapping[str, FileEntry]:
         """Files an earlier attempt completed and journalled, by path; their size on disk was checked again."""
 
     def open(self, entry: Entry) -> StagedFile:
-        """A new file for *entry*; its name was checked. Thread-safe.
+        """A file for *entry*, whose name is checked: as an interrupted attempt left it, else a new one. Thread-safe.
 
         Raises:
             HostileName: The name must not be written.

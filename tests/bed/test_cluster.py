@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -19,6 +20,13 @@ ip address add 192.0.2.10/24 dev bed
 ip link set bed up
 exec "$@"
 """
+
+
+@pytest.fixture
+def short_path():
+    """A folder with a short path: sockets lie below it, and the path of a socket has at most 107 bytes."""
+    with tempfile.TemporaryDirectory(prefix="bed-", dir="/tmp") as path:
+        yield Path(path)
 
 
 def test_a_process_is_known_by_its_start_time_too(tmp_path):
@@ -54,27 +62,27 @@ def test_a_process_that_does_not_leave_is_killed(tmp_path):
 @pytest.mark.slow
 @pytest.mark.real("cluster")
 @pytest.mark.timeout(170)
-def test_what_a_killed_session_leaves_is_said_and_ended(tmp_path):
+def test_what_a_killed_session_leaves_is_said_and_ended(short_path):
     """`status` tells it; `down` ends processes, pods, mounts, bridge and rules, by record alone."""
     missing = clusters.missing()
     require("cluster", missing is None, missing or "")
-    result = _alone(tmp_path, sys.executable, __file__, tmp_path / "cluster")
+    result = _alone(short_path, sys.executable, __file__, short_path / "cluster")
     assert result.returncode == 0, result.stdout + result.stderr
 
 
 @pytest.mark.slow
 @pytest.mark.real("cluster")
 @pytest.mark.timeout(170)
-def test_without_root_there_is_the_control_plane_alone(tmp_path):
+def test_without_root_there_is_the_control_plane_alone(short_path):
     """What needs a node is skipped with its reason, what needs the API runs; both are ended with the session."""
     missing = clusters.missing()
     require("cluster", missing is None, missing or "")
     session = Path(__file__).with_name("session_without_root.py")
     as_user = ["unshare", "--user", "--map-user=1000", "--map-group=1000"]
-    result = _alone(tmp_path, *as_user, sys.executable, "-m", "pytest", "-q", session)
+    result = _alone(short_path, *as_user, sys.executable, "-m", "pytest", "-q", session)
     assert "a node needs root" in result.stdout
     assert "1 passed, 1 skipped" in result.stdout
-    assert _with_path(tmp_path / "cluster") == []
+    assert _with_path(short_path / "cluster") == []
 
 
 def _alone(folder: Path, *argv: str | Path) -> subprocess.CompletedProcess[str]:

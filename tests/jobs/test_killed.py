@@ -30,12 +30,14 @@ def pulled(pulls: Pulls) -> list[str]:
     return [event.path for event in pulls.told if isinstance(event, FilePulled)]
 
 
-def processes(uid: str) -> list[int]:
-    """The processes of a pod on this very host."""
+def processes(pod: dict) -> list[int]:
+    """The processes of a pod on this very host: known by the ids of its containers, as its status has them."""
+    states = pod["status"].get("containerStatuses", ())
+    ids = [one["containerID"].rpartition("/")[2] for one in states if one.get("containerID")]
     found = []
     for entry in Path("/proc").iterdir():
         try:
-            if entry.name.isdigit() and uid in (entry / "cgroup").read_text():
+            if entry.name.isdigit() and any(one in (entry / "cgroup").read_text() for one in ids):
                 found.append(int(entry.name))
         except OSError:
             continue
@@ -43,12 +45,12 @@ def processes(uid: str) -> list[int]:
 
 
 def kill_9(pulls: Pulls, pod: dict) -> None:
-    wait("its process is there, and killed", lambda: _killed(pod["metadata"]["uid"]))
+    wait("its process is there, and killed", lambda: _killed(pod))
 
 
-def _killed(uid: str) -> int:
+def _killed(pod: dict) -> int:
     """How many processes of ours were killed in a pod."""
-    ours = [number for number in processes(uid) if b"lading" in Path(f"/proc/{number}/cmdline").read_bytes()]
+    ours = [number for number in processes(pod) if b"lading" in Path(f"/proc/{number}/cmdline").read_bytes()]
     for number in ours:
         os.kill(number, signal.SIGKILL)
     return len(ours)
@@ -73,8 +75,9 @@ async def test_the_next_attempt_fetches_only_what_was_not_finished(namespace, pu
         wait("small files are finished", lambda: len(pulled(pulls)) >= 6)
         before.extend(pulled(pulls))
         (pod,) = pulls.pods()
+        assert processes(pod), "what is to be killed is seen"
         kill(pulls, pod)
-        wait("its processes have ended", lambda: not processes(pod["metadata"]["uid"]))
+        wait("its processes have ended", lambda: not processes(pod))
         pulls.web.slow = 0.0
 
     result = await pulls.pull(pulls.document(offer(pulls, "m"), "m"), during=during)

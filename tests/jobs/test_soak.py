@@ -110,7 +110,7 @@ class Chain:
         pod = self._wait("a pod runs", self._running)
         uid = pod["metadata"]["uid"]
         kill(self.pulls, pod)
-        self._wait("its processes have ended", lambda: not processes(uid))
+        self._wait("its processes have ended", lambda: not processes(pod))
         self.ended.add(uid)
 
     def _delete_job(self) -> None:
@@ -156,7 +156,7 @@ class Chain:
         for pod in self._pods():
             states = [one["state"] for one in pod["status"].get("containerStatuses", ())]
             uid = pod["metadata"]["uid"]
-            if uid not in self.ended and any("running" in state for state in states) and processes(uid):
+            if uid not in self.ended and any("running" in state for state in states) and processes(pod):
                 return pod
         return None
 

@@ -1,7 +1,7 @@
 """What a source has, pinned: a revision and its files."""
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from lading.spec.ref import Reference
@@ -16,6 +16,8 @@ class Entry:
         size_bytes: Its size, None where the source does not say before reading.
         etag: The source's own mark of this content (an ETag, a modification time); changes when the content does.
         sha256: Hex digest, where the source knows it.
+        digests: What else the source says of the content, by algorithm, as `lading.weights.digests` names them; each
+            is computed while the file is written, and compared.
         key: Where the source finds it; private to the source.
     """
 
@@ -23,6 +25,7 @@ class Entry:
     size_bytes: int | None
     etag: str | None = None
     sha256: str | None = None
+    digests: Mapping[str, str] = field(default_factory=dict, compare=False)
     key: str = field(default="", compare=False)
 
 

@@ -1,0 +1,40 @@
+"""How a source is read and what of it is taken: the options of a pull, wherever it runs.
+
+The command line, the library, and the document of a Job hold the same value, so that an option means the same in all.
+"""
+
+from typing import Annotated
+
+from pydantic import Field
+
+from lading.spec.base import Spec
+
+
+class Choices(Spec):
+    """What a pull is asked for beyond where from and where to."""
+
+    endpoint: str | None = None
+    """Address of an S3 store other than AWS."""
+    files: tuple[str, ...] | None = None
+    """For an http(s) directory: its names, one per line as `sha256sum` writes them."""
+    include: tuple[str, ...] = ()
+    """Patterns of paths to take; none: all."""
+    exclude: tuple[str, ...] = ()
+    """Patterns of paths to leave out."""
+    prefer: str = "auto"
+    """Which set of weights to take where a source has several (``safetensors``, ``bin`` …); ``all`` takes every one."""
+    expect: str = "auto"
+    """The format it must have; ``any`` for no check."""
+    sha256: Annotated[str | None, Field(pattern="^[0-9a-fA-F]{64}$")] = None
+    """For a single file: the digest it must have."""
+    requester_pays: bool = False
+    """For S3: say that the requests are paid by who asks."""
+    verify_tls: bool = True
+    """Whether servers must show a certificate that is trusted."""
+    signed_by: str | None = None
+    """Public key (PEM) that must have signed the model; None: no signature is asked for."""
+    max_rate_bytes_per_s: Annotated[float | None, Field(gt=0)] = None
+    """At most this fast, over all connections; None: as fast as it goes."""
+
+
+PLAIN = Choices()
