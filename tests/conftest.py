@@ -9,11 +9,13 @@ import pytest
 from hypothesis import HealthCheck, settings
 from tests.testbed import cluster as clusters
 from tests.testbed.fixtures import (  # noqa: F401 - fixtures
+    certificates,
     cluster,
     control_plane,
     kserve,
     minio,
     minio_environment,
+    minio_tls,
     namespace,
 )
 

@@ -4,7 +4,7 @@ import pytest
 from tests.testbed import cluster as clusters
 from tests.testbed import kserve as kserves
 from tests.testbed import minio as testbed
-from tests.testbed import namespaces, require
+from tests.testbed import namespaces, pki, require
 
 
 @pytest.fixture(scope="session")
@@ -12,6 +12,22 @@ def minio(tmp_path_factory):
     """A real MinIO for the whole session."""
     require("minio", testbed.program("minio"), "not built (make testbed builds it; Go is needed)")
     with testbed.running(tmp_path_factory.mktemp("minio")) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def certificates(tmp_path_factory):
+    """A certificate for servers of this host, of an authority that nobody else trusts."""
+    missing = pki.missing()
+    require("openssl", missing is None, missing or "")
+    return pki.for_server(tmp_path_factory.mktemp("certificates"))
+
+
+@pytest.fixture(scope="session")
+def minio_tls(tmp_path_factory, certificates):
+    """A real MinIO that speaks TLS; `certificates` names its authority."""
+    require("minio", testbed.program("minio"), "not built (make testbed builds it; Go is needed)")
+    with testbed.running(tmp_path_factory.mktemp("minio-tls"), certificates=certificates) as server:
         yield server
 
 

@@ -3,6 +3,7 @@
 import os
 import shutil
 import socket
+import ssl
 import subprocess
 import time
 import urllib.error
@@ -14,6 +15,7 @@ from pathlib import Path
 from typing import Literal
 
 from tests.testbed import network
+from tests.testbed.pki import Certificates
 from tests.testbed.places import BIN
 
 MODULES = {
@@ -53,6 +55,7 @@ class Minio:
     Attributes:
         in_cluster: Its endpoint as pods of the test bed reach it; the same as *endpoint* where none may.
         data: Its folder on disk.
+        certificates: What it shows, where it speaks TLS.
     """
 
     endpoint: str
@@ -60,11 +63,13 @@ class Minio:
     data: Path
     access_key: str = ACCESS_KEY
     secret_key: str = SECRET_KEY
+    certificates: Certificates | None = None
 
     @property
     def environment(self) -> dict[str, str]:
-        """What a client finds its credentials by; no other configuration of this machine."""
-        return {
+        """What a client finds its credentials by (and the authority to trust); no other configuration of this machine."""
+        trusted = {} if self.certificates is None else {"AWS_CA_BUNDLE": str(self.certificates.authority)}
+        return trusted | {
             "AWS_ACCESS_KEY_ID": self.access_key,
             "AWS_SECRET_ACCESS_KEY": self.secret_key,
             "AWS_EC2_METADATA_DISABLED": "true",
@@ -84,6 +89,7 @@ class Minio:
             aws_access_key_id=self.access_key,
             aws_secret_access_key=self.secret_key,
             config=Config(s3={"addressing_style": "path"}),
+            verify=None if self.certificates is None else str(self.certificates.authority),
         )
 
     def bucket(self, name: str, objects: dict[str, bytes]) -> None:
@@ -95,11 +101,14 @@ class Minio:
 
 
 @contextmanager
-def running(data: Path, *, reach: Literal["host", "cluster"] = "host") -> Iterator[Minio]:
+def running(
+    data: Path, *, reach: Literal["host", "cluster"] = "host", certificates: Certificates | None = None
+) -> Iterator[Minio]:
     """A server over *data*, healthy; killed by its process id at the end.
 
     Args:
         reach: ``cluster``: pods of this host reach it, too, by the host's address.
+        certificates: It speaks TLS and shows these (`pki.for_server`).
     """
     binary = program("minio")
     assert binary is not None
@@ -120,14 +129,21 @@ def running(data: Path, *, reach: Literal["host", "cluster"] = "host") -> Iterat
         "--quiet",
         "--address",
         address if reach == "host" else f":{port}",
+        *([] if certificates is None else ["--certs-dir", str(_certificates_folder(data, certificates))]),
         str(data / "objects"),
     ]
+    scheme = "http" if certificates is None else "https"
     with (data / "minio.log").open("wb") as log:
         process = subprocess.Popen(argv, env=environment, stdout=log, stderr=log)
     try:
-        _wait_healthy(process, f"http://{address}", data / "minio.log")
+        _wait_healthy(process, f"{scheme}://{address}", data / "minio.log")
         host = "127.0.0.1" if reach == "host" else network.host_address()
-        yield Minio(endpoint=f"http://{address}", in_cluster=f"http://{host}:{port}", data=data / "objects")
+        yield Minio(
+            endpoint=f"{scheme}://{address}",
+            in_cluster=f"{scheme}://{host}:{port}",
+            data=data / "objects",
+            certificates=certificates,
+        )
     finally:
         process.kill()
         process.wait()
@@ -135,7 +151,8 @@ def running(data: Path, *, reach: Literal["host", "cluster"] = "host") -> Iterat
 
 def _wait_healthy(process: subprocess.Popen, endpoint: str, log: Path) -> None:
     deadline = time.monotonic() + 30
-    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    anyone = ssl._create_unverified_context()  # it is asked whether it is up, not who it is
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}), urllib.request.HTTPSHandler(context=anyone))
     while time.monotonic() < deadline:
         if process.poll() is not None:
             raise RuntimeError(f"minio ended with {process.returncode}: {log.read_text()[-2000:]}")
@@ -145,6 +162,15 @@ def _wait_healthy(process: subprocess.Popen, endpoint: str, log: Path) -> None:
         except (urllib.error.URLError, OSError):
             time.sleep(0.05)
     raise RuntimeError(f"minio is not healthy: {log.read_text()[-2000:]}")
+
+
+def _certificates_folder(data: Path, certificates: Certificates) -> Path:
+    """The certificates by the names that MinIO looks for."""
+    folder = data / "certificates"
+    folder.mkdir()
+    shutil.copy(certificates.certificate, folder / "public.crt")
+    shutil.copy(certificates.key, folder / "private.key")
+    return folder
 
 
 def _free_port() -> int:
