@@ -17,6 +17,7 @@ from tests.testbed.fixtures import (  # noqa: F401 - fixtures
     minio_environment,
     minio_tls,
     namespace,
+    nginx,
 )
 
 from lading.testing import tiny_llama

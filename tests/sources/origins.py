@@ -101,3 +101,49 @@ class BucketOrigin:
 
     def remove(self, path):
         self.client.delete_object(Bucket=self.bucket, Key=f"models/one/{path}")
+
+
+class NginxOrigin:
+    """A folder that nginx serves. It marks a file by its time in seconds and its size: each file gets a time of its own."""
+
+    def __init__(self, nginx, url, kind=HttpSource):
+        self.kind = kind
+        self.folder = nginx.files / uuid.uuid4().hex
+        self.folder.mkdir()
+        self._scheme, _, self._host = url.partition("://")
+        self._time_s = 1_700_000_000
+
+    @property
+    def ref(self):
+        return SourceRef(scheme=self._scheme, location=f"{self._host}/{self.folder.name}/SHA256SUMS")
+
+    @property
+    def missing_ref(self):
+        return SourceRef(scheme=self._scheme, location=f"{self._host}/{self.folder.name}/missing.gguf")
+
+    def source(self):
+        return self.kind()
+
+    def put(self, path, data):
+        self._write(path, data)
+        self._list()
+
+    def remove(self, path):
+        (self.folder / path).unlink()
+        self._list()
+
+    def _write(self, path, data):
+        """By rename, as a mirror's rsync does."""
+        file, fresh = self.folder / path, self.folder / ".fresh"
+        file.parent.mkdir(parents=True, exist_ok=True)
+        fresh.write_bytes(data)
+        self._time_s += 1
+        os.utime(fresh, (self._time_s, self._time_s))
+        fresh.rename(file)
+
+    def _list(self):
+        found = [file for file in self.folder.rglob("*") if file.is_file() and file.name != "SHA256SUMS"]
+        lines = [
+            f"{hashlib.sha256(file.read_bytes()).hexdigest()}  {file.relative_to(self.folder)}\n" for file in found
+        ]
+        self._write("SHA256SUMS", "".join(lines).encode())

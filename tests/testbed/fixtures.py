@@ -5,6 +5,7 @@ from tests.testbed import cluster as clusters
 from tests.testbed import kserve as kserves
 from tests.testbed import minio as testbed
 from tests.testbed import namespaces, pki, require
+from tests.testbed import nginx as nginxes
 
 
 @pytest.fixture(scope="session")
@@ -28,6 +29,14 @@ def minio_tls(tmp_path_factory, certificates):
     """A real MinIO that speaks TLS; `certificates` names its authority."""
     require("minio", testbed.program("minio"), "not built (make testbed builds it; Go is needed)")
     with testbed.running(tmp_path_factory.mktemp("minio-tls"), certificates=certificates) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def nginx(tmp_path_factory, certificates):
+    """A real nginx, plain and by TLS, over its `files`."""
+    require("nginx", nginxes.program(), "not installed (make testbed installs it where it may)")
+    with nginxes.running(tmp_path_factory.mktemp("nginx"), certificates=certificates) as server:
         yield server
 
 
