@@ -43,8 +43,8 @@ class Source(Protocol):
     def read_into(self, entry: Entry, offset: int, buffer: memoryview, *, end: int | None = None) -> int:
         """Read bytes of *entry* from *offset* on into *buffer*; how many, 0 only at its end (or where *end* is).
 
-        Fewer than fit are no fault. *end*: this thread goes on reading up to there and no further, so that one request
-        for a range brings all of it; None: to the end of the file. Blocking and thread-safe; every wait inside is at
+        Fewer than fit are no fault. *end*: this thread goes on reading up to there and no further (nor does *buffer*), so
+        that one request for a range brings all of it; None: to the end of the file. Blocking and thread-safe; every wait inside is at
         most 5 s. Sequential reads of one entry by one thread may share a connection.
 
         Raises:
@@ -80,9 +80,7 @@ class StagedFile(Protocol):
         """Read what was written at *offset*; fewer bytes than fit where the file ends."""
 
     def write(self, data: memoryview, offset: int) -> None:
-        """Write *data* at *offset*.
-
-        Bytes of *data*'s buffer behind it, up to the next multiple of 4096 from its start, may be overwritten.
+        """Write *data* at *offset*; quickest where both are aligned to 4096 bytes.
 
         Raises:
             VolumeFull, VolumeNotWritable: As named; the staging stays for a later attempt.

@@ -21,7 +21,15 @@ from functools import lru_cache
 from urllib.parse import SplitResult, quote, unquote, urljoin, urlsplit
 
 import lading
-from lading.errors import SourceChanged, SourceDenied, SourceError, SourceMissing, SourceTransient
+from lading.errors import (
+    RangesRefused,
+    SourceBusy,
+    SourceChanged,
+    SourceDenied,
+    SourceError,
+    SourceMissing,
+    SourceTransient,
+)
 from lading.sources.per_thread import PerThread
 from lading.weights.listing import Entry
 
@@ -74,14 +82,14 @@ class RangeReader:
         self._trust = Trust(cafile=cafile, verify=verify)
         self._connections: PerThread[Connection] = PerThread()
 
-    def read_into(self, entry: Entry, offset: int, buffer: memoryview) -> int:
+    def read_into(self, entry: Entry, offset: int, buffer: memoryview, *, end: int | None = None) -> int:
         """See `lading.ports.Source.read_into`."""
         if entry.size_bytes is not None and offset >= entry.size_bytes:
             return 0
         connection = self._connections.get() or self._connections.put(Connection(self._trust))
         body = connection.body
-        if body is None or (body.key, body.position) != (entry.key, offset):
-            body = self._open(connection, entry, offset)
+        if body is None or not body.goes_on(entry.key, offset):
+            body = self._open(connection, entry, offset, end)
         try:
             count = body.fill(buffer)
         except BaseException:
@@ -95,17 +103,21 @@ class RangeReader:
         """Close all connections."""
         self._connections.close()
 
-    def _open(self, connection: "Connection", entry: Entry, offset: int) -> "Body":
+    def _open(self, connection: "Connection", entry: Entry, offset: int, end: int | None) -> "Body":
         get = self._request(entry)
         headers = dict(get.headers)
-        if offset:
-            headers["Range"] = f"bytes={offset}-"
+        if end is not None and end >= (entry.size_bytes or end + 1):
+            end = None
+        if offset or end is not None:
+            headers["Range"] = f"bytes={offset}-{'' if end is None else end - 1}"
         if entry.etag and entry.etag.startswith('"'):
             headers["If-Match"] = entry.etag  # a weak ETag never matches; it is compared in the answer
         answer = connection.send(get, headers)
         try:
             _check_status(answer, get.shown)
             _check_same(answer, entry, offset, get.shown)
+            if answer.status == 200 and offset and end is not None:
+                raise RangesRefused(f"{get.shown} is given whole only: its server knows no ranges")
             body = Body(entry.key, offset, answer, get.shown)
             if answer.status == 200:
                 body.skip(offset)  # the server knows no ranges
@@ -128,8 +140,13 @@ class Body:
         self.key = key
         self.position = start
         self.broken = False
+        self._whole = answer.status == 200
         self._answer = answer
         self._shown = shown
+
+    def goes_on(self, key: str, offset: int) -> bool:
+        """Whether what is read next is the byte at *offset* of *key*; the end of a whole file is read again and again."""
+        return (self.key, self.position) == (key, offset) and (self._whole or not self._answer.isclosed())
 
     def fill(self, buffer: memoryview) -> int:
         """Read until *buffer* is full, the body ends, or `FILL_S` passed; 0 only at the end.
@@ -279,6 +296,8 @@ def check_status(status: int, code: str | None, shown: str) -> None:
         raise SourceDenied(f"{shown} refused the request ({said})", hint="check the credentials and what they may read")
     if status in {404, 410}:
         raise SourceMissing(f"{shown} does not exist ({said})", hint="check the address")
+    if status in {429, 503}:
+        raise SourceBusy(f"{shown} answered {said}", hint="the server asks for fewer requests; try again later")
     if status in _TRANSIENT:
         raise SourceTransient(f"{shown} answered {said}", hint="the server is busy or failing; try again later")
     raise SourceError(f"{shown} answered {said}")

@@ -16,11 +16,13 @@ import asyncio
 import re
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import PurePosixPath
+from typing import ClassVar
 from urllib.parse import quote, unquote, urljoin, urlsplit
 
 from lading.errors import InvalidInput, InvalidReference, SourceError, SourceMissing
 from lading.sources.get import Connection, Get, RangeReader, check_status, faults, mark, without_secrets, without_user
+from lading.spec.pull import PLAIN, Choices
 from lading.spec.ref import Reference, SourceRef
 from lading.weights import listing
 from lading.weights.listing import Entry, Listing
@@ -40,14 +42,12 @@ class Named:
 
 
 class HttpSource:
-    """Reads ``http://`` and ``https://``.
+    """Reads ``http://`` and ``https://``; ``choices.files`` are names below the address."""
 
-    Args:
-        files: A file of this machine that lists names below the address.
-    """
+    understands: ClassVar = frozenset({"files", "sha256", "verify_tls"})
 
-    def __init__(self, *, files: Path | None = None) -> None:
-        self._files = files
+    def __init__(self, *, choices: Choices = PLAIN) -> None:
+        self._files = choices.files
         self._headers: dict[str, str] = {}
         self._reader = RangeReader(self._get)
 
@@ -57,9 +57,9 @@ class HttpSource:
             raise InvalidReference(f"{ref} is not an http(s) address")
         return await asyncio.to_thread(self._resolve, ref)
 
-    def read_into(self, entry: Entry, offset: int, buffer: memoryview) -> int:
+    def read_into(self, entry: Entry, offset: int, buffer: memoryview, *, end: int | None = None) -> int:
         """See `lading.ports.Source.read_into`."""
-        return self._reader.read_into(entry, offset, buffer)
+        return self._reader.read_into(entry, offset, buffer, end=end)
 
     def close(self) -> None:
         """Close all connections."""
@@ -79,7 +79,7 @@ class HttpSource:
     def _named(self, url: str) -> tuple[list[Named] | None, str]:
         """The names of the list and what they are relative to; None: *url* is one file."""
         if self._files is not None:
-            return parse_list(_read_list(self._files), str(self._files)), url if url.endswith("/") else f"{url}/"
+            return parse_list("\n".join(self._files), "--files"), url if url.endswith("/") else f"{url}/"
         if _SUMS_NAME.fullmatch(_last_segment(url, default="")):
             return parse_list(self._fetch_text(url), without_secrets(url)), urljoin(url, ".")
         if urlsplit(url).path.endswith("/"):
@@ -147,13 +147,6 @@ def _line(line: str) -> Named:
     found = _SUM.fullmatch(line)
     path = found[2] if found else line.strip()
     return Named(path.removeprefix("./"), found[1].lower() if found else None)
-
-
-def _read_list(file: Path) -> str:
-    try:
-        return _decoded(file.read_bytes(), str(file))
-    except OSError as error:
-        raise InvalidInput(f"{file} cannot be read: {error.strerror}") from error
 
 
 def _decoded(text: bytes, shown: str) -> str:

@@ -14,6 +14,7 @@ from pathlib import Path
 from lading.errors import HostileName, InvalidReference, SourceChanged, SourceDenied, SourceError, SourceMissing
 from lading.sources.per_thread import PerThread
 from lading.spec.documents import nearest
+from lading.spec.pull import PLAIN, Choices
 from lading.spec.ref import LocalRef, Reference
 from lading.weights import listing
 from lading.weights.listing import Entry, Listing
@@ -22,7 +23,7 @@ from lading.weights.listing import Entry, Listing
 class LocalSource:
     """Reads folders and files of this machine."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, choices: Choices = PLAIN) -> None:
         self._open: PerThread[_OpenFile] = PerThread()
 
     async def resolve(self, ref: Reference) -> Listing:
@@ -31,8 +32,9 @@ class LocalSource:
             raise InvalidReference(f"{ref} is not a folder or a file of this machine")
         return await asyncio.to_thread(_resolve, ref)
 
-    def read_into(self, entry: Entry, offset: int, buffer: memoryview) -> int:
+    def read_into(self, entry: Entry, offset: int, buffer: memoryview, *, end: int | None = None) -> int:
         """See `lading.ports.Source.read_into`."""
+        del end  # a range costs nothing here
         held = self._open.get()
         if held is None or held.key != entry.key:
             held = self._open.put(_OpenFile.of(entry))

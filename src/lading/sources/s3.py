@@ -11,7 +11,7 @@ import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import PurePosixPath
-from typing import Any
+from typing import Any, ClassVar
 
 import botocore.session
 from botocore import UNSIGNED
@@ -37,6 +37,7 @@ from lading.errors import (
 from lading.sources.get import SOCKET_TIMEOUT_S, Get, RangeReader, without_secrets
 from lading.spec.credentials import ADDRESSING_VARIABLE, ANONYMOUS_VARIABLE, VERIFY_TLS_VARIABLE
 from lading.spec.documents import nearest
+from lading.spec.pull import PLAIN, Choices
 from lading.spec.ref import Reference, SourceRef
 from lading.weights import listing
 from lading.weights.listing import Entry, Listing
@@ -52,13 +53,14 @@ _MISSING = frozenset({"NoSuchBucket", "NoSuchKey", "InvalidBucketName", "404"})
 class S3Source:
     """Reads ``s3://bucket/prefix``.
 
-    Args:
-        endpoint: Of another store than AWS, ``http://127.0.0.1:9000``; buckets are then in the path, not the host name.
-            Without it botocore's configuration decides (``AWS_ENDPOINT_URL``, profiles).
+    ``choices.endpoint`` is that of another store than AWS, ``http://127.0.0.1:9000``; buckets are then in the path, not the
+    host name. Without it botocore's configuration decides (``AWS_ENDPOINT_URL``, profiles).
     """
 
-    def __init__(self, *, endpoint: str | None = None) -> None:
-        self._client = _client(endpoint)
+    understands: ClassVar = frozenset({"endpoint", "requester_pays", "verify_tls"})
+
+    def __init__(self, *, choices: Choices = PLAIN) -> None:
+        self._client = _client(choices.endpoint)
         self._signed = self._client.meta.config.signature_version is not UNSIGNED
         self._bucket = ""
         self._signing = threading.Lock()
@@ -70,9 +72,9 @@ class S3Source:
             raise InvalidReference(f"{ref} is not s3://bucket/prefix")
         return await asyncio.to_thread(self._resolve, ref)
 
-    def read_into(self, entry: Entry, offset: int, buffer: memoryview) -> int:
+    def read_into(self, entry: Entry, offset: int, buffer: memoryview, *, end: int | None = None) -> int:
         """See `lading.ports.Source.read_into`."""
-        return self._reader.read_into(entry, offset, buffer)
+        return self._reader.read_into(entry, offset, buffer, end=end)
 
     def close(self) -> None:
         """Close all connections."""

@@ -14,7 +14,7 @@ from typing import Protocol
 
 import pytest
 
-from lading.errors import InvalidReference, SourceChanged, SourceMissing
+from lading.errors import InvalidReference, RangesRefused, SourceChanged, SourceMissing
 from lading.ports import Source
 from lading.spec.ref import ClaimRef, Reference
 from lading.weights.listing import Entry, Listing
@@ -105,6 +105,19 @@ class SourceContract:
                 count = source.read_into(entry, offset, buffer)
                 assert count > 0
                 assert bytes(buffer[:count]) == BIG[offset : offset + count]
+
+    def test_ranges_are_read_one_after_another_or_refused(self, origin: Origin) -> None:
+        """Each to its end and no further, in any order, with one request or many; a file given whole only says so."""
+        entry = _entry(_filled(origin), "big.bin")
+        step = 1 << 20
+        with _Closing(origin) as source:
+            for start in (0, 2 * step, step, 3 * step):
+                try:
+                    found = _range(source, entry, start, min(start + step, len(BIG)))
+                except RangesRefused:
+                    assert start > 0
+                    return
+                assert found == BIG[start : start + step]
 
     def test_the_end_is_zero_and_only_the_end(self, origin: Origin) -> None:
         """At the end of the file, again and again; at once for an empty file."""
@@ -203,6 +216,18 @@ def _resolve(origin: Origin) -> Listing:
 
 def _entry(listing: Listing, path: str) -> Entry:
     return next(entry for entry in listing.entries if entry.path == path)
+
+
+def _range(source: Source, entry: Entry, start: int, end: int) -> bytes:
+    """The bytes of one range, in reads of odd sizes."""
+    buffer = memoryview(bytearray(77_777))
+    data = b""
+    while start + len(data) < end:
+        at = start + len(data)
+        count = source.read_into(entry, at, buffer[: end - at], end=end)
+        assert count > 0
+        data += bytes(buffer[:count])
+    return data
 
 
 def _read(source: Source, entry: Entry, *, offset: int = 0, buffer_bytes: int = 1 << 20) -> bytes:
