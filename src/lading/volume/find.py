@@ -17,7 +17,8 @@ from lading.spec.ref import LocalRef
 from lading.volume import faults
 from lading.volume import fs as files
 from lading.volume.fs import Fs
-from lading.volume.local import LocalVolume, make_skeleton
+from lading.volume.ground import make_skeleton
+from lading.volume.local import LocalVolume
 from lading.volume.lock import Process
 from lading.volume.staging import Modes
 from lading.weights import layout
