@@ -16,6 +16,7 @@ from lading.spec import ref as refs
 from lading.spec.command import ListSourceCommand, PullCommand
 from lading.spec.credentials import Credentials
 from lading.spec.placement import Choice, Placement
+from lading.spec.pull import Choices
 from lading.testing.fake_cluster import FakeCluster
 from lading.wiring import pulls
 
@@ -62,7 +63,13 @@ async def test_cancelling_a_job_whose_name_another_has_by_now_leaves_that_one(se
 @pytest.mark.parametrize("endpoint", ["https://user:word@store:9000", "user:word@store"])
 def test_an_endpoint_with_a_password_does_not_get_into_a_document(endpoint):
     with pytest.raises(InvalidInput) as caught:
-        pulls.command(refs.parse("s3://bucket/m"), refs.parse("pvc://models/m"), endpoint=endpoint)
+        pulls.command(
+            pulls.Asked(
+                source=refs.parse("s3://bucket/m"),
+                dest=refs.parse("pvc://models/m"),
+                choices=Choices(endpoint=endpoint),
+            )
+        )
     assert "word" not in str(caught.value).replace("password", "")
 
 

@@ -18,6 +18,10 @@ from lading.wiring import claims, pulls, volumes
 PUBLISHED = Published(model="m", version="v1", path="/volume/m/v1", files=1, size_bytes=1, seconds=1.0)
 
 
+def asked(source, dest, **more):
+    return pulls.Asked(source=refs.parse(source), dest=refs.parse(dest), **more)
+
+
 def test_a_path_in_the_pod_is_a_reference_to_the_claim_here():
     event = hearing.parse(PUBLISHED.model_dump_json(), "models")
     assert event.path == "pvc://models/m/v1"
@@ -85,14 +89,14 @@ def test_the_last_word_of_a_pod_is_in_its_termination_message():
 @pytest.mark.parametrize("source", ["https://user:word@host/m/SHA256SUMS", "https://host/m.gguf?signature=abc"])
 def test_a_document_never_holds_a_secret(source):
     with pytest.raises(InvalidInput) as caught:
-        pulls.command(refs.parse(source), refs.parse("pvc://models/m"))
+        pulls.command(asked(source, "pvc://models/m"))
     assert "word" not in str(caught.value).replace("password", "")
     assert "abc" not in str(caught.value)
 
 
 def test_a_model_is_named_once():
     with pytest.raises(InvalidInput, match="--model b and DEST"):
-        pulls.command(refs.parse("s3://bucket/a"), refs.parse("pvc://models/a"), model="b")
+        pulls.command(asked("s3://bucket/a", "pvc://models/a", model="b"))
 
 
 @pytest.mark.parametrize(

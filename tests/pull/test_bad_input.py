@@ -206,6 +206,7 @@ def test_a_destination_that_is_no_folder(refused, tmp_path):
 
 def test_an_option_of_another_source(refused, tmp_path):
     (tmp_path / "model.joblib").write_bytes(b"one")
+    (tmp_path / "list.txt").write_text("model.joblib\n")
     refused("option-endpoint", "model.joblib", "volume", "--endpoint", "http://127.0.0.1:9000")
     refused("option-files", "model.joblib", "volume", "--files", "list.txt")
 

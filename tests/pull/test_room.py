@@ -8,6 +8,7 @@ import pytest
 from lading.errors import VolumeFull
 from lading.events import FilePulled, OldRemoved
 from lading.flows import pull as flow
+from lading.spec.pull import Choices
 from lading.spec.ref import parse
 from lading.volume import find
 from lading.weights import listing
@@ -46,7 +47,7 @@ NEW = {"same_bin": b"s" * 500, "weights_bin": b"n" * 400}
 
 async def pulled(volume, source, *, making_room=False):
     told = []
-    order = await flow.decide(source, volume, REF, expect="any")
+    order = await flow.decide(source, volume, REF, choices=Choices(expect="any"))
     done = await flow.fulfil(replace(order, replace=making_room), source, volume, emit=told.append)
     return done, told
 

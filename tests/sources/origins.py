@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 from lading.sources.http import HttpSource
 from lading.sources.local import LocalSource
 from lading.sources.s3 import S3Source
+from lading.spec.pull import Choices
 from lading.spec.ref import LocalRef, SourceRef
 from lading.testing.web import Web
 
@@ -58,7 +59,7 @@ class WebOrigin:
         return SourceRef(scheme="http", location=f"{urlsplit(self.web.url).netloc}/models/missing.gguf")
 
     def source(self):
-        return self.kind(**self.options)
+        return self.kind(choices=Choices(**self.options))
 
     def put(self, path, data):
         self.web.files[f"models/one/{path}"] = data
@@ -94,7 +95,7 @@ class BucketOrigin:
         return SourceRef(scheme="s3", location=f"{self.bucket}/models/missing")
 
     def source(self):
-        return self.kind(endpoint=self.endpoint)
+        return self.kind(choices=Choices(endpoint=self.endpoint))
 
     def put(self, path, data):
         self.client.put_object(Bucket=self.bucket, Key=f"models/one/{path}", Body=data)

@@ -1,8 +1,9 @@
 """Weights onto a volume, and what is on it."""
 
-from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
+from lading import wiring
 from lading.api import portal
 from lading.events import Emit, Published, Unchanged, Verified, ignore
 from lading.flows import pull as pulling
@@ -10,6 +11,7 @@ from lading.flows import verify as verifying
 from lading.spec import ref as refs
 from lading.spec.job import JobChoice
 from lading.spec.placement import Choice
+from lading.spec.pull import chosen
 from lading.spec.ref import ClaimRef
 from lading.volume import find
 from lading.weights.manifest import Manifest
@@ -22,14 +24,11 @@ def pull(
     *,
     model: str | None = None,
     version: str | None = None,
-    endpoint: str | None = None,
-    files: Path | None = None,
-    exclude: Sequence[str] = (),
-    expect: str = "auto",
     use: bool = True,
     where: Choice | None = None,
     job: JobChoice | None = None,
     emit: Emit = ignore,
+    **options: Any,
 ) -> Published | Unchanged:
     """Bring weights from *source* onto the volume *dest*, as ``lading pull`` does.
 
@@ -41,35 +40,30 @@ def pull(
         dest: A volume: any folder; made when it is not there. Below a volume: the model's name on it. Or a claim.
         model: Its name on the volume; made from the source's name by default.
         version: The first 12 digits of the source's revision by default.
-        endpoint: Address of an S3 store other than AWS.
-        files: For an http(s) directory: a file that lists its names.
-        exclude: Patterns of paths to leave out.
-        expect: The format it must have; ``any`` for no check.
         use: Make it the current version of its model.
         where: For a claim: which cluster, and how our pods run there.
         job: For a claim: how the Job gets at its source, and when it is given up.
         emit: Told each step.
+        options: How the source is read and what of it is taken, by the names of `lading.spec.pull.Choices`:
+            ``endpoint="http://minio:9000"``, ``exclude=["*.bin"]``, ``expect="any"`` …
 
     Raises:
         LadingError: Nothing is visible under the model's name then; what was finished is kept for the next call.
     """
+    choices = chosen(**options)
     reference, target = refs.parse(str(source)), refs.parse(str(dest))
     if isinstance(target, ClaimRef):
-        from lading.wiring import onto
+        from lading.wiring import onto, pulls
 
-        return portal.run(
-            onto.onto_claim(
-                reference, target, model=model, version=version, endpoint=endpoint, files=files, exclude=exclude,
-                expect=expect, use=use, choice=where or Choice(), job=job or JobChoice(), emit=emit,
-            )
-        )  # fmt: skip
+        asked = pulls.Asked(source=reference, dest=target, model=model, version=version, choices=choices, use=use)
+        return portal.run(onto.onto_claim(asked, choice=where or Choice(), job=job or JobChoice(), emit=emit))
     place, name, wanted = volumes.destination(target, model, version)
-    adapter = volumes.source(reference, endpoint=endpoint, files=files)
+    adapter = wiring.source(reference, choices)
     try:
         return portal.run(
             pulling.pull(
                 adapter, find.create_volume(place), reference,
-                model=name, version=wanted, expect=expect, exclude=exclude, use=use, emit=emit,
+                model=name, version=wanted, choices=choices, use=use, emit=emit,
             )
         )  # fmt: skip
     finally:

@@ -2,13 +2,14 @@
 
 import re
 from dataclasses import replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import cyclopts
 from cyclopts import Parameter
 from cyclopts.validators import Number
 
+from lading.cli.choosing import Choosing
+from lading.cli.choosing import chosen as choices_of
 from lading.cli.output import Common, Output
 from lading.cli.where import Where, chosen
 from lading.errors import ClusterDenied, InvalidInput, InvalidReference, VolumeNotWritable
@@ -38,11 +39,9 @@ async def create(
     access_mode: tuple[str, ...] = (),
     for_: Annotated[str | None, Parameter(name="--for")] = None,
     copies: Annotated[int, Parameter(validator=Number(gte=1))] = 2,
-    endpoint: str | None = None,
-    files: Path | None = None,
-    exclude: tuple[str, ...] = (),
     dry_run: Flag = False,
     output: Annotated[Literal["yaml"] | None, Parameter(name=["--output", "-o"])] = None,
+    choosing: Choosing | None = None,
     where: Where | None = None,
     common: Common | None = None,
 ) -> None:
@@ -57,9 +56,6 @@ async def create(
         access_mode: RWO (one node), RWX (many nodes), ROX or RWOP (one pod); RWO by default; may be repeated.
         for_: Work the size out from this source, which is listed from here.
         copies: How many versions of the source are to fit: two, so that one is pulled while the other is served.
-        endpoint: For --for: address of an S3 store other than AWS.
-        files: For --for: the names in an http(s) directory.
-        exclude: For --for: a pattern of paths to leave out; may be repeated.
         dry_run: Try it on the API server, quota and all, and print what would be done.
         output: yaml: print the claim instead of making it.
     """
@@ -74,7 +70,7 @@ async def create(
         raise InvalidInput("--size and --for both say how big it is to be", hint="give one of them")
     sized = None
     if for_:
-        sized = await claim_work.sizing(for_, copies, endpoint=endpoint, files=files, exclude=exclude)
+        sized = await claim_work.sizing(for_, copies, choices_of(choosing, out))
     try:
         size_bytes = sized.size_bytes if sized else units.parse_bytes(size) if size else None
     except ValueError as error:

@@ -106,6 +106,10 @@ class Output:
         if not self.json and not self.common.quiet:
             print(shown(sentence), file=sys.stderr)
 
+    def warn(self, sentence: str) -> None:
+        """What must not go unheard, on stderr: whoever reads stdout, and however quiet it is to be."""
+        print(f"warning: {shown(sentence)}", file=sys.stderr)
+
     def next(self, command: str) -> None:
         """Suggest the next command, with the user's own arguments; only where a person watches."""
         if self.watched:

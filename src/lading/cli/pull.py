@@ -5,7 +5,9 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
+from lading import wiring
 from lading.cli.bar import Bar
+from lading.cli.choosing import Choosing, chosen
 from lading.cli.in_job import InJob
 from lading.cli.interrupt import stoppable
 from lading.cli.output import Common, Output
@@ -26,12 +28,9 @@ async def pull(
     *,
     version: str | None = None,
     model: str | None = None,
-    endpoint: str | None = None,
-    files: Path | None = None,
-    exclude: tuple[str, ...] = (),
-    expect: str = "auto",
     use: Annotated[bool, Parameter(negative="--no-use")] = True,
     dry_run: bool = False,
+    choosing: Choosing | None = None,
     job: InJob | None = None,
     where: Where | None = None,
     common: Common | None = None,
@@ -49,29 +48,24 @@ async def pull(
         dest: A volume: any folder; made when it is not there. Below a volume: the model's name on it. Or pvc://claim/model.
         version: Name of the version; the first 12 digits of the source's revision by default.
         model: Name of the model on the volume; made from the source's name by default.
-        endpoint: Address of an S3 store other than AWS, such as http://127.0.0.1:9000.
-        files: For an http(s) directory: a file with one name per line, or in the form of sha256sum.
-        exclude: A pattern of paths to leave out, such as '*.bin'; may be repeated.
-        expect: The format it must have: auto, huggingface, gguf, sklearn, or any (no check).
         use: Make it the current version of its model.
         dry_run: Print what would be done.
     """
     view = PullView()
     output = Output(common, live=view)
+    choices = chosen(choosing, output)
     reference, target = refs.parse(source), refs.parse(dest)
     if isinstance(target, ClaimRef):
-        from lading.cli.pull_claim import Asked, pull_onto_claim
+        from lading.cli.pull_claim import pull_onto_claim
+        from lading.wiring.pulls import Asked
 
-        asked = Asked(
-            source=reference, dest=target, model=model, version=version, endpoint=endpoint, files=files,
-            exclude=exclude, expect=expect, use=use, dry_run=dry_run,
-        )  # fmt: skip
-        await pull_onto_claim(asked, where or Where(), job or InJob(), output, view)
+        asked = Asked(source=reference, dest=target, model=model, version=version, choices=choices, use=use)
+        await pull_onto_claim(asked, where or Where(), job or InJob(), output, view, dry_run=dry_run)
         return
     if (job or InJob()) != InJob():
         raise InvalidInput(f"options of a Job were given, and {dest} is no claim", hint="name one: pvc://claim/model")
     place, model, version = volumes.destination(target, model, version)
-    adapter = volumes.source(reference, endpoint=endpoint, files=files)
+    adapter = wiring.source(reference, choices)
     found = find.locate(LocalRef(path=str(place)))
 
     async def work() -> None:
@@ -81,8 +75,7 @@ async def pull(
             reference,
             model=model,
             version=version,
-            expect=expect,
-            exclude=exclude,
+            choices=choices,
         )
         if dry_run:
             tell_order(output, order, place)

@@ -2,8 +2,7 @@
 
 from collections.abc import Sequence
 from contextlib import AsyncExitStack
-from dataclasses import dataclass, replace
-from pathlib import Path
+from dataclasses import replace
 
 from lading.cli.in_job import InJob
 from lading.cli.interrupt import stoppable
@@ -14,34 +13,21 @@ from lading.cli.where import Where
 from lading.errors import InvalidInput
 from lading.events import PullPlanned, Unchanged
 from lading.spec import units
-from lading.spec.ref import ClaimRef, LocalRef, Reference
+from lading.spec.ref import LocalRef
 from lading.wiring import claims, onto, pulls
+from lading.wiring.pulls import Asked
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Asked:
-    """What the command line of a pull said."""
-
-    source: Reference
-    dest: ClaimRef
-    model: str | None
-    version: str | None
-    endpoint: str | None
-    files: Path | None
-    exclude: tuple[str, ...]
-    expect: str
-    use: bool
-    dry_run: bool
-
-
-async def pull_onto_claim(asked: Asked, where: Where, job: InJob, output: Output, view: PullView) -> None:
+async def pull_onto_claim(
+    asked: Asked, where: Where, job: InJob, output: Output, view: PullView, *, dry_run: bool
+) -> None:
     """Bring it there by the way that fits the source."""
     try:
         if isinstance(asked.source, LocalRef):
             _no_job(asked, job)
-            await _upload(asked, where, output, view)
+            await _upload(asked, where, output, view, dry_run=dry_run)
         else:
-            await _in_job(asked, where, job, output, view)
+            await _in_job(asked, where, job, output, view, dry_run=dry_run)
     finally:
         view.close()
 
@@ -49,20 +35,9 @@ async def pull_onto_claim(asked: Asked, where: Where, job: InJob, output: Output
 # ---------------------------------------------------------------------------------------------------------- in a Job
 
 
-async def _in_job(asked: Asked, where: Where, in_job: InJob, output: Output, view: PullView) -> None:
+async def _in_job(asked: Asked, where: Where, in_job: InJob, output: Output, view: PullView, *, dry_run: bool) -> None:
     choice, job = where.choice(), in_job.choice(service_account=where.service_account)
-    order = pulls.command(
-        asked.source,
-        asked.dest,
-        model=asked.model,
-        version=asked.version,
-        endpoint=asked.endpoint,
-        files=onto.names(asked.files),
-        exclude=asked.exclude,
-        expect=asked.expect,
-        use=asked.use,
-        replace_old=job.replace_old,
-    )
+    order = pulls.command(asked, replace_old=job.replace_old)
     async with pulls.cluster_of(asked.dest, choice) as cluster:
         if in_job.output is not None:
             hook = in_job.argocd_hook
@@ -77,7 +52,7 @@ async def _in_job(asked: Asked, where: Where, in_job: InJob, output: Output, vie
         planning = pulls.plan(cluster, order, asked.dest.claim, choice=choice, job=job, emit=watching)
         planned = await stoppable(planning, kept="nothing was started")
         room = await pulls.room(cluster, planned, job)
-        if asked.dry_run:
+        if dry_run:
             _tell_plan(output, planned, room.said)
             return
         if isinstance(planned.answer, Unchanged) and not room.healed:
@@ -134,32 +109,25 @@ def _no_job(asked: Asked, job: InJob) -> None:
     """A folder of this machine is streamed from here.
 
     Raises:
-        InvalidInput: An option says how a Job or another source is to be.
+        InvalidInput: An option says how a Job is to be.
     """
     if replace(job, wait=False, yes=False) != InJob():
         raise InvalidInput(
             f"{asked.source} is a folder of this machine: it is streamed from here, not pulled by a Job",
             hint="leave out the options of a Job",
         )
-    if asked.endpoint or asked.files:
-        raise InvalidInput(
-            f"--endpoint and --files are for other sources; {asked.source} is a folder", hint="leave them out"
-        )
 
 
-async def _upload(asked: Asked, where: Where, output: Output, view: PullView) -> None:
+async def _upload(asked: Asked, where: Where, output: Output, view: PullView, *, dry_run: bool) -> None:
     """Stream a folder of this machine into a pod that mounts the claim; or write to it, where it is mounted here."""
     watching = Watching(output, view, where.choice())
     place = claims.shown(asked.dest, where.choice())
 
     async def work() -> None:
-        async with onto.upload(
-            asked.source, asked.dest, model=asked.model, version=asked.version, exclude=asked.exclude,
-            expect=asked.expect, choice=where.choice(), write=not asked.dry_run, emit=watching,
-        ) as upload:  # fmt: skip
-            if asked.dry_run:
+        async with onto.upload(asked, choice=where.choice(), write=not dry_run, emit=watching) as upload:
+            if dry_run:
                 tell_order(output, await upload.decided(), place)
                 return
-            tell_done(output, await upload.bring(use=asked.use), place, then="verify")
+            tell_done(output, await upload.bring(), place, then="verify")
 
     await stoppable(work(), kept="finished files are kept")

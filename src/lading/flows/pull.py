@@ -25,6 +25,7 @@ from lading.flows import room
 from lading.ports import Source, Staging, Volume
 from lading.spec import ref as refs
 from lading.spec.clock import utc_now
+from lading.spec.pull import PLAIN, Choices
 from lading.spec.ref import Reference
 from lading.weights import formats, layout, listing
 from lading.weights import plan as planning
@@ -42,7 +43,7 @@ class Order:
     """What is to become which version: decided before anything is written.
 
     Attributes:
-        expect: The format it must have (`lading.weights.formats`; ``any`` for none).
+        choices: What it was decided by.
         published: The manifest of that version, or of another one of the same model with this very content.
         replace: The model's other versions go before it comes (`lading.flows.room`).
         foreseen: Its format, checked at the source; None where it was not.
@@ -51,7 +52,7 @@ class Order:
     listing: Listing
     model: str
     version: str
-    expect: str = "auto"
+    choices: Choices = PLAIN
     published: Manifest | None = None
     foreseen: str | None = None
     replace: bool = False
@@ -64,21 +65,19 @@ async def pull(
     *,
     model: str | None = None,
     version: str | None = None,
-    expect: str = "auto",
-    exclude: Sequence[str] = (),
+    choices: Choices = PLAIN,
     use: bool = True,
     emit: Emit = ignore,
 ) -> Published | Unchanged:
     """Publish what *source* has at *ref* on *volume*, and make it the current version if *use*.
 
-    *model* is made from the source's name by default, *version* of the first 12 digits of its revision. *expect* is the
-    format it must have (`lading.weights.formats`; ``any`` for none), *exclude* are patterns (``*.bin``) of paths to
-    leave out. Cancelling waits for all threads and keeps what was finished.
+    *model* is made from the source's name by default, *version* of the first 12 digits of its revision. Cancelling waits
+    for all threads and keeps what was finished.
 
     Raises:
         LadingError: As the source, the volume and the checks raise it; nothing is then visible under the model's name.
     """
-    order = await decide(source, volume, ref, model=model, version=version, expect=expect, exclude=exclude)
+    order = await decide(source, volume, ref, model=model, version=version, choices=choices)
     return await fulfil(order, source, volume, use=use, emit=emit)
 
 
@@ -89,8 +88,7 @@ async def decide(
     *,
     model: str | None = None,
     version: str | None = None,
-    expect: str = "auto",
-    exclude: Sequence[str] = (),
+    choices: Choices = PLAIN,
 ) -> Order:
     """What `pull` would do; nothing is written. *volume* None: one that does not exist yet.
 
@@ -100,14 +98,14 @@ async def decide(
     """
     model = refs.check_model(model) if model else None
     version = refs.check_version(version) if version else None
-    found = without(await _resolve(source, ref), exclude)
+    found = without(await _resolve(source, ref), choices.exclude)
     name = model or refs.model_name(found.name)
     published = await asyncio.to_thread(_published, volume, name, version, found) if volume else None
     order = Order(
         listing=found,
         model=name,
         version=published.version if published else version or found.revision[:VERSION_DIGITS],
-        expect=expect,
+        choices=choices,
         published=published,
     )
     plan(order)
@@ -260,7 +258,7 @@ def _bring(
             version=order.version,
             path=layout.version(order.model, order.version).as_posix(),
             source=SourceEntry(ref=reference, revision=revision),
-            format=formats.check(sizes, staging.read, expect=order.expect).kind,
+            format=formats.check(sizes, staging.read, expect=order.choices.expect).kind,
             files=files,
             published_at=utc_now(),
             published_by=by,
@@ -294,7 +292,7 @@ def _foresee(order: Order, source: Source, cancel: threading.Event) -> str | Non
     def read(path: str, offset: int, size_bytes: int) -> bytes:
         return transfer.part(source, entries[path], offset, size_bytes, cancel=cancel)
 
-    return formats.check(sizes, read, expect=order.expect).kind
+    return formats.check(sizes, read, expect=order.choices.expect).kind
 
 
 def planned(order: Order, todo: TransferPlan, volume: str) -> PullPlanned:

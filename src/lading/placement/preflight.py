@@ -185,7 +185,7 @@ async def _looked(
 ) -> Preflight:
     """*begun*, with what the source has and whether it fits on the claim, where that can be *mounted*."""
     pod = looking.pod(
-        _listing(command),
+        ListSourceCommand.before(command),
         namespace=cluster.namespace,
         claim=mounted,
         placement=begun.placement,
@@ -202,18 +202,6 @@ async def _looked(
         *(_pinned(begun.holding, seen.model, seen.version) if replace_old else ()),
     )
     return replace(begun, listed=seen, problems=(*begun.problems, *found), notes=(*begun.notes, *unseen))
-
-
-def _listing(command: PullCommand) -> ListSourceCommand:
-    return ListSourceCommand(
-        source=command.source,
-        model=command.model,
-        version=command.version,
-        endpoint=command.endpoint,
-        files=command.files,
-        exclude=command.exclude,
-        expect=command.expect,
-    )
 
 
 def _explained(problem: Problem, credentials: Credentials) -> Problem:

@@ -23,7 +23,7 @@ from lading.weights.listing import Entry, Listing
 class LocalSource:
     """Reads folders and files of this machine."""
 
-    def __init__(self, *, choices: Choices = PLAIN) -> None:
+    def __init__(self, *, choices: Choices = PLAIN) -> None:  # noqa: ARG002 - of what is for sources it knows nothing
         self._open: PerThread[_OpenFile] = PerThread()
 
     async def resolve(self, ref: Reference) -> Listing:

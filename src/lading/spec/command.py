@@ -11,6 +11,7 @@ from pydantic import Discriminator, TypeAdapter, ValidationError
 
 from lading.errors import InvalidDocument, VersionSkew
 from lading.spec.base import Spec
+from lading.spec.pull import Choices
 
 VERSION = 1
 API_VERSION: Literal["lading.dev/command.v1"] = "lading.dev/command.v1"
@@ -20,18 +21,18 @@ class _Command(Spec):
     apiVersion: Literal["lading.dev/command.v1"] = API_VERSION  # noqa: N815 - as Kubernetes spells it
 
 
-class PullCommand(_Command):
-    """Bring *source* onto the volume: `lading pull`."""
+class _FromSource(_Command, Choices):
+    """What is said of a source: the choices of a pull are keys of the document."""
 
-    command: Literal["pull"] = "pull"
     source: str
     model: str | None = None
     version: str | None = None
-    endpoint: str | None = None
-    files: tuple[str, ...] | None = None
-    """For an http(s) directory: its names."""
-    exclude: tuple[str, ...] = ()
-    expect: str = "auto"
+
+
+class PullCommand(_FromSource):
+    """Bring *source* onto the volume: `lading pull`."""
+
+    command: Literal["pull"] = "pull"
     use: bool = True
     replace: bool = False
     """Remove the model's other versions before a byte comes: room for one copy only."""
@@ -46,17 +47,15 @@ class VerifyCommand(_Command):
     threads: int | None = None
 
 
-class ListSourceCommand(_Command):
+class ListSourceCommand(_FromSource):
     """Look at *source* from where the Job will run, before a byte moves: reachable, allowed, whole, how big."""
 
     command: Literal["list-source"] = "list-source"
-    source: str
-    model: str | None = None
-    version: str | None = None
-    endpoint: str | None = None
-    files: tuple[str, ...] | None = None
-    exclude: tuple[str, ...] = ()
-    expect: str = "auto"
+
+    @classmethod
+    def before(cls, pull: PullCommand) -> "ListSourceCommand":
+        """The look before *pull*."""
+        return cls(**{name: getattr(pull, name) for name in _FromSource.model_fields})
 
 
 class RepairPermissionsCommand(_Command):

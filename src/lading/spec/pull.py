@@ -3,11 +3,13 @@
 The command line, the library, and the document of a Job hold the same value, so that an option means the same in all.
 """
 
-from typing import Annotated
+from typing import Annotated, Any
 
-from pydantic import Field
+from pydantic import Field, ValidationError
 
+from lading.errors import InvalidInput
 from lading.spec.base import Spec
+from lading.spec.documents import nearest
 
 
 class Choices(Spec):
@@ -38,3 +40,38 @@ class Choices(Spec):
 
 
 PLAIN = Choices()
+
+OF_SOURCES = {
+    "endpoint": "--endpoint",
+    "files": "--files",
+    "sha256": "--sha256",
+    "requester_pays": "--requester-pays",
+    "verify_tls": "--no-verify",
+}
+"""Choices that only some sources know, with their options; all others are the pull's own, and hold for every source."""
+
+
+def chosen(**options: Any) -> Choices:
+    """The choices that *options* are, by the names of `Choices`.
+
+    Raises:
+        InvalidInput: There is no such choice, or a value is none of it.
+    """
+    for name in options:
+        if name not in Choices.model_fields:
+            near = nearest(name, list(Choices.model_fields))
+            raise InvalidInput(f"a pull has no option {name!r}", hint=f"did you mean `{near}`?" if near else None)
+    try:
+        return Choices(**options)
+    except ValidationError as error:
+        said = "; ".join(f"{'.'.join(map(str, one['loc']))}: {one['msg']}" for one in error.errors(include_url=False))
+        raise InvalidInput(said) from error
+
+
+def foreign(choices: Choices, understood: frozenset[str]) -> tuple[str, ...]:
+    """The options among *choices* that a source which *understood* only those cannot honour."""
+    return tuple(
+        option
+        for name, option in OF_SOURCES.items()
+        if name not in understood and getattr(choices, name) != getattr(PLAIN, name)
+    )

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 from lading.errors import InvalidInput, MissingExtra
 from lading.spec.documents import nearest
-from lading.spec.ref import ClaimRef, LocalRef, Reference
+from lading.spec.pull import PLAIN, Choices, foreign
+from lading.spec.ref import ClaimRef, LocalRef, Reference, SourceRef
 
 if TYPE_CHECKING:
     from lading.backends.lease import Lease
@@ -43,12 +44,26 @@ def engine(name: str) -> "Engine":
     return found
 
 
-def source(ref: Reference, **options: Any) -> "Source":
-    """The source that reads *ref*; *options* are those of the command line (``endpoint`` …), None left out.
+def source(ref: Reference, choices: Choices = PLAIN) -> "Source":
+    """The source that reads *ref* by *choices*: each takes of them what it understands.
 
     Raises:
-        InvalidInput: No source is registered for its scheme.
+        InvalidInput: No source is registered for its scheme, or it cannot honour one of *choices*.
     """
+    return _kind_of_source(ref, choices)(choices=choices)
+
+
+def require_understood(ref: Reference, choices: Choices) -> None:
+    """Nothing, if the source of *ref* can honour *choices*; no source is loaded where all are plain.
+
+    Raises:
+        InvalidInput: As `source`.
+    """
+    if foreign(choices, frozenset()):
+        _kind_of_source(ref, choices)
+
+
+def _kind_of_source(ref: Reference, choices: Choices) -> "Callable[..., Source]":
     if isinstance(ref, ClaimRef):
         raise InvalidInput(
             f"{ref} is a claim: this version pulls from folders, s3:// and http(s)://",
@@ -56,7 +71,11 @@ def source(ref: Reference, **options: Any) -> "Source":
         )
     scheme = "file" if isinstance(ref, LocalRef) else {"https": "http"}.get(ref.scheme, ref.scheme)
     kind: Callable[..., Source] = _load("sources", scheme, "source scheme")
-    return kind(**{key: value for key, value in options.items() if value is not None})
+    unknown = foreign(choices, getattr(kind, "understands", frozenset()))
+    if unknown:
+        shown = ref.shown if isinstance(ref, SourceRef) else str(ref)
+        raise InvalidInput(f"{shown} is no source that knows {' and '.join(unknown)}", hint="leave it out")
+    return kind
 
 
 def backend(choice: "BackendChoice") -> "Backend":

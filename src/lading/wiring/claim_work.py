@@ -1,10 +1,9 @@
 """What `lading claim` needs beside the API: the size of a source, a look into the volume, a worker in a helper pod."""
 
 import asyncio
-from collections.abc import Sequence
 from dataclasses import replace
-from pathlib import Path
 
+from lading import wiring
 from lading.answers.claims import ClaimInspected
 from lading.cluster import kinds
 from lading.cluster.client import Cluster
@@ -30,14 +29,13 @@ from lading.ports import Volume
 from lading.spec import ref as refs
 from lading.spec.command import RepairPermissionsCommand
 from lading.spec.placement import Choice
+from lading.spec.pull import Choices
 from lading.spec.ref import ClaimRef
 from lading.wiring import claims as reaching
-from lading.wiring import clusters, volumes
+from lading.wiring import clusters
 
 
-async def sizing(
-    source: str, copies: int, *, endpoint: str | None, files: Path | None, exclude: Sequence[str]
-) -> Sizing:
+async def sizing(source: str, copies: int, choices: Choices) -> Sizing:
     """Room for *copies* of *source*, which is listed from here.
 
     Raises:
@@ -45,9 +43,9 @@ async def sizing(
         SourceError, FormatRefused: As `lading.flows.pull.decide`.
     """
     ref = refs.parse(source)
-    adapter = volumes.source(ref, endpoint=endpoint, files=files)
+    adapter = wiring.source(ref, choices)
     try:
-        order = await pulling.decide(adapter, None, ref, exclude=exclude)
+        order = await pulling.decide(adapter, None, ref, choices=choices)
     finally:
         adapter.close()
     sizes = [entry.size_bytes for entry in order.listing.entries]

@@ -3,13 +3,13 @@
 import asyncio
 import os
 import stat
-import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
+from lading import wiring
 from lading.errors import ModelBusy, VerificationFailed
 from lading.events import Emit, Event, Notice, PermissionsRepaired, Published, SourceListed, Unchanged, Verified
 from lading.flows import pull as pulling
@@ -89,8 +89,7 @@ async def _pulled(
         refs.parse(command.source),
         model=command.model,
         version=command.version,
-        expect=command.expect,
-        exclude=command.exclude,
+        choices=command,
     )
     order = replace(order, replace=command.replace)
     return await pulling.fulfil(order, source, volume, use=command.use, user=user, emit=emit)
@@ -131,8 +130,7 @@ async def _list(command: ListSourceCommand, root: Path, emit: Emit) -> SourceLis
             refs.parse(command.source),
             model=command.model,
             version=command.version,
-            expect=command.expect,
-            exclude=command.exclude,
+            choices=command,
         )
     event = SourceListed(
         source=str(order.listing.ref),
@@ -176,21 +174,8 @@ def _may_write(root: os.stat_result, user: int, groups: Sequence[int]) -> bool:
 @contextmanager
 def _source(command: PullCommand | ListSourceCommand) -> Iterator[Source]:
     """The source that *command* names, closed at the end."""
-    with _names(command.files) as files:
-        source = volumes.source(refs.parse(command.source), endpoint=command.endpoint, files=files)
-        try:
-            yield source
-        finally:
-            source.close()
-
-
-@contextmanager
-def _names(lines: Sequence[str] | None) -> Iterator[Path | None]:
-    """The file of names that an http(s) directory is read by, as the command carries it."""
-    if lines is None:
-        yield None
-        return
-    with tempfile.TemporaryDirectory(prefix="lading-") as folder:
-        path = Path(folder) / "files.txt"
-        path.write_text("\n".join(lines) + "\n", encoding="utf-8")
-        yield path
+    source = wiring.source(refs.parse(command.source), command)
+    try:
+        yield source
+    finally:
+        source.close()

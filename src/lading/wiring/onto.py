@@ -4,63 +4,34 @@ The command line does the same in steps, because a person is asked and told betw
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from pathlib import Path
 
-from lading.errors import InvalidInput, PodFailed
+from lading import wiring
+from lading.errors import PodFailed
 from lading.events import Emit, Event, Published, Unchanged
 from lading.flows import pull as flow
 from lading.ports import Source
-from lading.spec import units
 from lading.spec.job import JobChoice
 from lading.spec.placement import Choice
-from lading.spec.ref import ClaimRef, LocalRef, Reference
+from lading.spec.ref import LocalRef
 from lading.volume.find import Found
-from lading.wiring import claims, pulls, volumes
+from lading.wiring import claims, pulls
+from lading.wiring.pulls import Asked
 
-FILES_BYTES = 128 << 10  # the names travel in the Job's document, twice
 
-
-async def onto_claim(
-    source: Reference,
-    dest: ClaimRef,
-    *,
-    model: str | None,
-    version: str | None,
-    endpoint: str | None,
-    files: Path | None,
-    exclude: Sequence[str],
-    expect: str,
-    use: bool,
-    choice: Choice,
-    job: JobChoice,
-    emit: Emit,
-) -> Published | Unchanged:
+async def onto_claim(asked: Asked, *, choice: Choice, job: JobChoice, emit: Emit) -> Published | Unchanged:
     """What is on the claim then. Cancelled, it leaves a Job running.
 
     Raises:
         PreflightFailed: All that is in the way of a Job.
         LadingError: As the pull raises it.
     """
-    if isinstance(source, LocalRef):
-        async with upload(
-            source, dest, model=model, version=version, exclude=exclude, expect=expect, choice=choice, emit=emit
-        ) as streamed:
-            return await streamed.bring(use=use)
-    order = pulls.command(
-        source,
-        dest,
-        model=model,
-        version=version,
-        endpoint=endpoint,
-        files=names(files),
-        exclude=exclude,
-        expect=expect,
-        use=use,
-        replace_old=job.replace_old,
-    )
+    if isinstance(asked.source, LocalRef):
+        async with upload(asked, choice=choice, emit=emit) as streamed:
+            return await streamed.bring()
+    order, dest = pulls.command(asked, replace_old=job.replace_old), asked.dest
     async with pulls.cluster_of(dest, choice) as cluster:
         planned = await pulls.plan(cluster, order, dest.claim, choice=choice, job=job, emit=emit)
         room = await pulls.room(cluster, planned, job)
@@ -76,13 +47,9 @@ async def onto_claim(
 class Upload:
     """A folder of this machine on its way to a claim's volume; made by `upload`."""
 
+    asked: Asked
     source: Source
-    ref: LocalRef
     found: Found
-    model: str | None
-    version: str | None
-    exclude: Sequence[str]
-    expect: str
     emit: Emit
 
     async def decided(self) -> flow.Order:
@@ -90,74 +57,37 @@ class Upload:
         return await flow.decide(
             self.source,
             self.found.volume,
-            self.ref,
-            model=self.model or self.found.model,
-            version=self.version or self.found.version,
-            expect=self.expect,
-            exclude=self.exclude,
+            self.asked.source,
+            model=self.asked.model or self.found.model,
+            version=self.asked.version or self.found.version,
+            choices=self.asked.choices,
         )
 
-    async def bring(self, *, use: bool) -> Published | Unchanged:
+    async def bring(self) -> Published | Unchanged:
         """Do it, over broken streams."""
         user = await asyncio.to_thread(pulls.who)
 
         async def once() -> Published | Unchanged:
             order = await self.decided()
-            return await flow.fulfil(order, self.source, self.found.volume, use=use, user=user, emit=self.emit)
+            volume, use = self.found.volume, self.asked.use
+            return await flow.fulfil(order, self.source, volume, use=use, user=user, emit=self.emit)
 
         return await claims.persistent(once, emit=self.emit)
 
 
 @asynccontextmanager
-async def upload(
-    source: Reference,
-    dest: ClaimRef,
-    *,
-    model: str | None,
-    version: str | None,
-    exclude: Sequence[str],
-    expect: str,
-    choice: Choice,
-    emit: Emit,
-    write: bool = True,
-) -> AsyncIterator[Upload]:
-    """The way from a folder of this machine to *dest*: through a pod, or straight where the claim is mounted here."""
-    assert isinstance(source, LocalRef)
-    adapter = volumes.source(source, endpoint=None, files=None)
-    try:
-        async with claims.reached(dest, choice, write=write, emit=emit) as found:
-            yield Upload(
-                source=adapter,
-                ref=source,
-                found=found,
-                model=model,
-                version=version,
-                exclude=exclude,
-                expect=expect,
-                emit=emit,
-            )
-    finally:
-        adapter.close()
-
-
-def names(files: Path | None) -> tuple[str, ...] | None:
-    """The lines of a file of names, as they travel with the command.
+async def upload(asked: Asked, *, choice: Choice, emit: Emit, write: bool = True) -> AsyncIterator[Upload]:
+    """The way from a folder of this machine to a claim: through a pod, or straight where the claim is mounted here.
 
     Raises:
-        InvalidInput: It cannot be read, or is too long to travel.
+        InvalidInput: A choice is for other sources.
     """
-    if files is None:
-        return None
+    source = wiring.source(asked.source, asked.choices)
     try:
-        text = files.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise InvalidInput(f"--files {files} cannot be read: {error}") from error
-    if len(text) > FILES_BYTES:
-        raise InvalidInput(
-            f"--files {files} has {units.show_bytes(len(text))}, a Job carries {units.show_bytes(FILES_BYTES)}",
-            hint="put the list beside the files as SHA256SUMS and name that",
-        )
-    return tuple(text.splitlines())
+        async with claims.reached(asked.dest, choice, write=write, emit=emit) as found:
+            yield Upload(asked=asked, source=source, found=found, emit=emit)
+    finally:
+        source.close()
 
 
 def _result(event: Event) -> Published | Unchanged:

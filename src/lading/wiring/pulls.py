@@ -6,13 +6,14 @@ import getpass
 import os
 import shlex
 import socket
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, replace
 from functools import partial
 
 from pydantic import ValidationError
 
+from lading import wiring
 from lading.answers.jobs import JobReport
 from lading.cluster.client import Cluster
 from lading.cluster.kinds import CLAIM, Object
@@ -25,14 +26,17 @@ from lading.placement import follow, helper, jobs, likeness, update
 from lading.placement.jobs import Run
 from lading.placement.preflight import Preflight, preflight, require_rights
 from lading.placement.update import Freed, UpdatePlan
+from lading.spec import units
 from lading.spec.command import PullCommand
 from lading.spec.job import JobChoice
 from lading.spec.placement import Choice, Placement
+from lading.spec.pull import PLAIN, Choices
 from lading.spec.ref import ClaimRef, Reference, SourceRef
 from lading.weights import layout
 from lading.wiring import claims, clusters
 
 REPORT_BYTES = 1 << 20
+FILES_BYTES = 128 << 10  # the names travel in the Job's document, twice
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,25 +80,33 @@ class Planned:
         )
 
 
-def command(
-    source: Reference,
-    dest: ClaimRef,
-    *,
-    model: str | None = None,
-    version: str | None = None,
-    endpoint: str | None = None,
-    files: Sequence[str] | None = None,
-    exclude: Sequence[str] = (),
-    expect: str = "auto",
-    use: bool = True,
-    replace_old: bool = False,
-) -> PullCommand:
-    """The command document of a pull; what *dest* names counts like the options.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Asked:
+    """A pull onto a claim as it was asked for; *dest* may name model and version, too."""
+
+    source: Reference
+    dest: ClaimRef
+    model: str | None = None
+    version: str | None = None
+    choices: Choices = PLAIN
+    use: bool = True
+
+
+def command(asked: Asked, *, replace_old: bool = False) -> PullCommand:
+    """The command document of a pull; what its destination names counts like the options.
 
     Raises:
-        InvalidInput: *dest* and an option differ, or an address has a secret in it.
+        InvalidInput: Destination and an option differ, the source cannot honour a choice, an address has a secret in it, or
+            the names of the files are too long to travel.
     """
-    if endpoint is not None and "@" in endpoint.rpartition("://")[2].partition("/")[0]:
+    source, dest, choices = asked.source, asked.dest, asked.choices
+    listed_bytes = sum(len(line.encode()) + 1 for line in choices.files or ())
+    if listed_bytes > FILES_BYTES:
+        raise InvalidInput(
+            f"the list of --files has {units.show_bytes(listed_bytes)}, a Job carries {units.show_bytes(FILES_BYTES)}",
+            hint="put the list beside the files as SHA256SUMS and name that",
+        )
+    if choices.endpoint is not None and "@" in choices.endpoint.rpartition("://")[2].partition("/")[0]:
         raise InvalidInput(
             "--endpoint has a user or password in it, which a Job's document must not hold",
             hint="name a Secret with the store's keys: --secret NAME",
@@ -104,19 +116,17 @@ def command(
             f"{source.shown} was given with a password or a query, which a Job's document must not hold",
             hint="pull it here into a folder, then that folder onto the claim",
         )
-    for what, option, written in (("model", model, dest.model), ("version", version, dest.version)):
+    wiring.require_understood(source, choices)
+    for what, option, written in (("model", asked.model, dest.model), ("version", asked.version, dest.version)):
         if option and written and option != written:
             raise InvalidInput(f"--{what} {option} and DEST ({what} {written}) differ", hint=f"give the {what} once")
     return PullCommand(
         source=str(source),
-        model=model or dest.model,
-        version=version or dest.version,
-        endpoint=endpoint,
-        files=tuple(files) if files is not None else None,
-        exclude=tuple(exclude),
-        expect=expect,
-        use=use,
+        model=asked.model or dest.model,
+        version=asked.version or dest.version,
+        use=asked.use,
         replace=replace_old,
+        **dict(choices),
     )
 
 

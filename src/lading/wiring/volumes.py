@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from lading import wiring
 from lading.errors import FormatRefused, InvalidInput, InvalidReference
 from lading.spec import ref as refs
 from lading.spec.placement import Choice
@@ -17,7 +16,7 @@ from lading.weights.manifest import Manifest
 
 if TYPE_CHECKING:
     from lading.events import Emit
-    from lading.ports import Source, Volume
+    from lading.ports import Volume
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -202,20 +201,6 @@ def destination(dest: Reference, model: str | None, version: str | None) -> tupl
         return Path(dest.path).expanduser(), model, _one("version", version, dest.version)
     root = found.volume.root if found.model else Path(dest.path).expanduser()
     return root, _one("model", model, found.model), _one("version", version, found.version)
-
-
-def source(ref: Reference, *, endpoint: str | None, files: Path | None) -> "Source":
-    """The source of *ref* with the options it knows.
-
-    Raises:
-        InvalidInput: An option is for another kind of source.
-    """
-    scheme = ref.scheme if isinstance(ref, SourceRef) else "file"
-    if endpoint is not None and scheme != "s3":
-        raise InvalidInput(f"--endpoint is for s3:// sources; {ref} is none", hint="leave it out")
-    if files is not None and scheme not in {"http", "https"}:
-        raise InvalidInput(f"--files is for http(s):// sources; {ref} is none", hint="leave it out")
-    return wiring.source(ref, endpoint=endpoint, files=files)
 
 
 def _one(what: str, option: str | None, written: str | None) -> str | None:
