@@ -69,6 +69,97 @@ class KnowsDigests(Protocol):
         """
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Held:
+    """A file that a destination has: *etag* is its mark of the content, which changes when the content does."""
+
+    path: str
+    size_bytes: int
+    etag: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SentPart:
+    """A part of an unfinished upload, as the destination has it.
+
+    Attributes:
+        number: From 1 on, in the order of the file.
+        etag: The destination's mark of its content.
+        crc64nvme: Of its bytes; None where the destination does not say it later on.
+    """
+
+    number: int
+    size_bytes: int
+    etag: str
+    crc64nvme: int | None
+
+
+@runtime_checkable
+class Destination(Protocol):
+    """A place that weights are pushed to: a prefix of an object store, a folder. Blocking and thread-safe.
+
+    A file is seen there when it is whole, and not before. Every method raises `SourceTransient` where it is worth another
+    try (`SourceBusy`: but slower), `SourceDenied` and `SourceError` else.
+    """
+
+    @property
+    def shown(self) -> str:
+        """Where it is, as a person names it."""
+
+    def files(self) -> Mapping[str, Held]:
+        """What is there, by path; without what a push keeps beside the files."""
+
+    def digests(self, path: str) -> Mapping[str, str]:
+        """What it says that a file hashes to, by algorithm (`lading.weights.digests`); empty where it says nothing."""
+
+    def read_into(self, path: str, offset: int, buffer: memoryview) -> int:
+        """Read bytes of a file that is there; 0 only at its end."""
+
+    def put(self, path: str, data: memoryview) -> Held:
+        """A small file, whole, in place of what was there; refused where other bytes arrived than were sent."""
+
+    def begin(self, path: str, size_bytes: int | None) -> str:
+        """Begin to upload a file in parts; gives the upload's id. Nothing is seen before `complete`."""
+
+    def send(self, path: str, upload: str, number: int, data: memoryview, *, offset: int) -> SentPart:
+        """One part, again where it was sent before; refused where other bytes arrived than were sent.
+
+        All parts but the last are of one size, and *offset* is where its bytes lie in the file.
+        """
+
+    def parts(self, path: str, upload: str) -> Mapping[int, SentPart] | None:
+        """What an unfinished upload has, by number; None where there is no such upload any more."""
+
+    def complete(self, path: str, upload: str, parts: Sequence[SentPart]) -> Held:
+        """Make the file of *parts*, which are all of it, in order: it is there then, in place of what was."""
+
+    def abort(self, path: str, upload: str) -> None:
+        """Forget an upload; silent where there is none."""
+
+    def remove(self, path: str) -> None:
+        """Remove a file; silent where there is none."""
+
+    def manifest(self) -> bytes | None:
+        """The manifest that lies beside the files, as it is; None where there is none."""
+
+    def put_manifest(self, data: bytes) -> str:
+        """Put it there, in place of an older one; gives where it is, as a person names it."""
+
+    def close(self) -> None:
+        """Close all connections; idempotent."""
+
+
+@runtime_checkable
+class KeepsManifest(Protocol):
+    """A source beside whose files a push left a manifest."""
+
+    def manifest(self, ref: Reference) -> bytes | None:
+        """That manifest, as it lies there: not to be trusted before it is read. None where there is none.
+
+        Blocking. Raises as `Source.resolve`.
+        """
+
+
 class StagedFile(Protocol):
     """One file being written to staging. Several threads write to it, each its own parts."""
 
