@@ -39,29 +39,44 @@ def check_all(paths: Iterable[str]) -> tuple[str, ...]:
         HostileName: One may not, comes twice, is a directory of another, or differs from another only by case or
             by Unicode normalisation.
     """
-    checked = tuple(check(path) for path in paths)
-    spelled: dict[str, str] = {}
-    for path in checked:
-        for part in _with_parents(path):
-            other = spelled.setdefault(_folded(part), part)
+    together = Together()
+    return tuple(together.add(path) for path in paths)
+
+
+class Together:
+    """Names that come one after the other, held apart from each other as `check_all` does."""
+
+    def __init__(self) -> None:
+        self._spelled: dict[str, str] = {}
+        self._files: set[str] = set()
+        self._folders: dict[str, str] = {}
+
+    def add(self, path: str) -> str:
+        """*path*, when it may be written beside all before it.
+
+        Raises:
+            HostileName: As `check_all`.
+        """
+        parts = _with_parents(check(path))
+        for part in parts:
+            other = self._spelled.setdefault(_folded(part), part)
             if other != part:
                 raise HostileName(
                     f"the names {other!r} and {part!r} are one name where case or Unicode forms do not count",
                     hint=_HINT,
                 )
-    _check_apart(checked)
-    return checked
+        self._check_apart(path, parts[:-1])
+        self._files.add(path)
+        self._folders.update(dict.fromkeys(parts[:-1], path))
+        return path
 
-
-def _check_apart(paths: tuple[str, ...]) -> None:
-    files = set(paths)
-    if len(files) < len(paths):
-        twice = next(path for index, path in enumerate(paths) if path in paths[:index])
-        raise HostileName(f"the name {twice!r} comes twice", hint=_HINT)
-    for path in paths:
-        for parent in _with_parents(path)[:-1]:
-            if parent in files:
-                raise HostileName(f"the name {parent!r} is a file and a folder, for {path!r}", hint=_HINT)
+    def _check_apart(self, path: str, folders: list[str]) -> None:
+        if path in self._files:
+            raise HostileName(f"the name {path!r} comes twice", hint=_HINT)
+        both = next((folder for folder in folders if folder in self._files), None)
+        inside = self._folders.get(path)
+        if both is not None or inside is not None:
+            raise HostileName(f"the name {both or path!r} is a file and a folder, for {inside or path!r}", hint=_HINT)
 
 
 _HINT = "rename it at the source, or leave it out with --exclude"
