@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from tests.testbed import require
 
 from lading.errors import InvalidInput, SourceError, SourceTransient
-from lading.sources.get import without_secrets, without_user
+from lading.sources.connection import without_secrets, without_user
 from lading.sources.http import HttpSource, Named, parse_list
 from lading.spec.ref import SourceRef
 from lading.testing import web
@@ -189,27 +189,28 @@ def secure(tmp_path):
 
 @pytest.mark.real("openssl")
 def test_certificates_are_checked(secure, source, monkeypatch):
-    from lading.sources import get
+    from lading.sources import connection
 
     url, certificate = secure
-    get._context.cache_clear()
+    connection._context.cache_clear()
     with pytest.raises(SourceError, match=r"cannot be trusted: self.signed certificate"):
         resolve(source, url)
-    get._context.cache_clear()
+    connection._context.cache_clear()
     monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
     listing = resolve(source, url)
     assert read(source, listing.entries[0]) == b"secret weights"
-    get._context.cache_clear()
+    connection._context.cache_clear()
 
 
 @pytest.mark.real("openssl")
 def test_a_store_whose_certificate_is_not_to_be_checked_is_read(secure):
     """`verify=False` is what a Secret says for a store with a self-signed certificate."""
-    from lading.sources.get import Get, RangeReader
+    from lading.sources.connection import Get, Trust
+    from lading.sources.get import RangeReader
     from lading.weights.listing import Entry
 
     url, _ = secure
-    reader = RangeReader(lambda entry: Get(url=url, shown=entry.path), verify=False)
+    reader = RangeReader(lambda entry: Get(url=url, shown=entry.path), trust=Trust(verify=False))
     buffer = bytearray(64)
     count = reader.read_into(Entry(path="model.bin", key="model.bin", size_bytes=None), 0, memoryview(buffer))
     reader.close()

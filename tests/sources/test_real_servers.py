@@ -6,7 +6,7 @@ import pytest
 from tests.sources.origins import BucketOrigin, NginxOrigin
 
 from lading.errors import SourceError
-from lading.sources import get
+from lading.sources import connection
 from lading.testing.sources import CONTENT, SourceContract
 
 
@@ -14,9 +14,9 @@ from lading.testing.sources import CONTENT, SourceContract
 def trusted(certificates, monkeypatch):
     """The test bed's authority is believed, as a company's own is: by SSL_CERT_FILE."""
     monkeypatch.setenv("SSL_CERT_FILE", str(certificates.authority))
-    get._context.cache_clear()
+    connection._context.cache_clear()
     yield
-    get._context.cache_clear()
+    connection._context.cache_clear()
 
 
 @pytest.mark.real("nginx")

@@ -45,21 +45,33 @@ class RevisionOfTheFirstFile(LocalSource):
 
 
 class SkipsAByteBetweenReads(LocalSource):
-    def read_into(self, entry, offset, buffer):
+    def read_into(self, entry, offset, buffer, *, end=None):
         return super().read_into(entry, offset + 1 if offset else 0, buffer)
 
 
 class IgnoresTheOffsetAfterASeek(LocalSource):
     position = 0
 
-    def read_into(self, entry, offset, buffer):
+    def read_into(self, entry, offset, buffer, *, end=None):
         count = super().read_into(entry, self.position, buffer)
         self.position += count
         return count
 
 
+class ReadsEveryRangeFromItsFirst(LocalSource):
+    """As if a connection that is kept went on where it was."""
+
+    start = None
+
+    def read_into(self, entry, offset, buffer, *, end=None):
+        if end is not None:
+            self.start = offset if self.start is None else self.start
+            offset %= self.start + (1 << 20)
+        return super().read_into(entry, offset, buffer)
+
+
 class NeverEnds(LocalSource):
-    def read_into(self, entry, offset, buffer):
+    def read_into(self, entry, offset, buffer, *, end=None):
         count = super().read_into(entry, offset, buffer)
         if count == 0:
             raise SourceError("the end")
@@ -74,21 +86,21 @@ class OneFileForAllThreads(LocalSource):
         self.lock = threading.Lock()
         self.last = None
 
-    def read_into(self, entry, offset, buffer):
+    def read_into(self, entry, offset, buffer, *, end=None):
         with self.lock:
             read, self.last = self.last or entry, entry
         return super().read_into(read if read.size_bytes > offset else entry, offset, buffer)
 
 
 class ReadsWhatIsThere(LocalSource):
-    def read_into(self, entry, offset, buffer):
+    def read_into(self, entry, offset, buffer, *, end=None):
         with Path(entry.key).open("rb") as file:
             file.seek(offset)
             return file.readinto(buffer)
 
 
 class GoneIsEmpty(LocalSource):
-    def read_into(self, entry, offset, buffer):
+    def read_into(self, entry, offset, buffer, *, end=None):
         return super().read_into(entry, offset, buffer) if Path(entry.key).exists() else 0
 
 
@@ -122,6 +134,7 @@ MUTANTS = {
     "test_another_file_makes_another_revision": RevisionOfTheFirstFile,
     "test_reading_gives_the_bytes_of_each_file": SkipsAByteBetweenReads,
     "test_reading_begins_anywhere": IgnoresTheOffsetAfterASeek,
+    "test_ranges_are_read_one_after_another_or_refused": ReadsEveryRangeFromItsFirst,
     "test_the_end_is_zero_and_only_the_end": NeverEnds,
     "test_threads_read_at_once": OneFileForAllThreads,
     "test_a_file_replaced_after_the_listing_is_refused": ReadsWhatIsThere,

@@ -114,7 +114,7 @@ def test_after_a_cut_only_the_rest_is_asked_for(case, server):
 
 
 def test_a_stalled_server_is_left_after_the_sockets_timeout(case, server, monkeypatch):
-    monkeypatch.setattr("lading.sources.get.SOCKET_TIMEOUT_S", 0.3)
+    monkeypatch.setattr("lading.sources.connection.SOCKET_TIMEOUT_S", 0.3)
     server.plan("m/b.bin", web.Stall(100_000, 60.0))
     began = time.monotonic()
     assert whole(case.run())

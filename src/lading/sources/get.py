@@ -3,24 +3,16 @@
 The body goes from the socket straight into the caller's buffer. A response stays open between two sequential reads of
 one entry, so a file is one request; a read at another offset asks for a range. Every answer's mark (its ETag) is
 compared with the listing's: bytes of two contents are never mixed.
-
-What goes out may carry secrets (a signature, a password in the URL): messages show `Get.shown` instead.
 """
 
-import base64
 import http.client
 import re
-import socket
-import ssl
 import time
-import urllib.request
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import dataclass, field
-from functools import lru_cache
-from urllib.parse import SplitResult, quote, unquote, urljoin, urlsplit
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
 
-import lading
 from lading.errors import (
     RangesRefused,
     SourceBusy,
@@ -30,42 +22,26 @@ from lading.errors import (
     SourceMissing,
     SourceTransient,
 )
+from lading.sources.connection import Connection, Get, Trust, faults
 from lading.sources.per_thread import PerThread
+from lading.spec import units
 from lading.weights.listing import Entry
 
-SOCKET_TIMEOUT_S = 5.0
 FILL_S = 1.0
 """A read gives what it has after this long, so that a slow server cannot keep a caller from its cancel flag."""
-REDIRECTS = 5
+STALL_S = 20.0
+STALL_BYTES_PER_S = 16 << 10
+"""A connection that gives less than this over `STALL_S` is dropped. So low that a slow line shared by dozens of connections
+(10 Mbit/s by 64 are 19 KiB/s each) is none: a dead server or a broken path gives next to nothing."""
 _TRANSIENT = frozenset({408, 425, 429, 500, 502, 503, 504})
-_REDIRECT = frozenset({301, 302, 303, 307, 308})
 _CODE = re.compile(rb"<Code>([A-Za-z0-9]{1,60})</Code>")
-#: In an answer of 400, what object stores say when it is the credentials that are wrong.
-_CREDENTIAL_CODES = frozenset({"ExpiredToken", "InvalidToken", "TokenRefreshRequired", "AuthorizationHeaderMalformed"})
+#: What object stores say, in answers of 400 or 403, when it is the credentials that are wrong.
+_STALE = frozenset({"ExpiredToken", "TokenRefreshRequired", "InvalidToken", "InvalidTokenId", "InvalidAccessKeyId"})
+_CREDENTIAL_CODES = _STALE | {"AuthorizationHeaderMalformed"}
+_BUSY_CODES = frozenset({"SlowDown", "SlowDownRead", "TooManyRequests", "ServiceUnavailable"})
+_TRANSIENT_CODES = frozenset({"RequestTimeout", "InternalError"})
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Trust:
-    """Which servers are believed: by *cafile* (None: the system's certificates), or any."""
-
-    cafile: str | None = None
-    verify: bool = True
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Get:
-    """One request to send.
-
-    Attributes:
-        url: Where; may carry secrets.
-        shown: What messages say instead.
-        method: ``HEAD`` to learn size and mark only.
-    """
-
-    url: str = field(repr=False)
-    shown: str
-    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
-    method: str = "GET"
+Clock = Callable[[], float]
 
 
 class RangeReader:
@@ -73,59 +49,85 @@ class RangeReader:
 
     Args:
         request: The request for an entry; called for each new response, so that a signature is fresh.
-        cafile: Certificates to trust instead of the system's.
-        verify: Whether the server's certificate is checked at all.
+        trust: Which servers are believed.
+        renew: Called where the credentials are refused as stale; whether there are others now, to ask once more with.
+        clock: Seconds, as `time.monotonic`.
     """
 
-    def __init__(self, request: Callable[[Entry], Get], *, cafile: str | None = None, verify: bool = True) -> None:
+    def __init__(
+        self,
+        request: Callable[[Entry], Get],
+        *,
+        trust: Trust | None = None,
+        renew: Callable[[], bool] = bool,
+        clock: Clock = time.monotonic,
+    ) -> None:
         self._request = request
-        self._trust = Trust(cafile=cafile, verify=verify)
-        self._connections: PerThread[Connection] = PerThread()
+        self._trust = trust or Trust()
+        self._renew = renew
+        self._clock = clock
+        self._connections: PerThread[_Held] = PerThread()
 
     def read_into(self, entry: Entry, offset: int, buffer: memoryview, *, end: int | None = None) -> int:
         """See `lading.ports.Source.read_into`."""
         if entry.size_bytes is not None and offset >= entry.size_bytes:
             return 0
-        connection = self._connections.get() or self._connections.put(Connection(self._trust))
-        body = connection.body
+        held = self._connections.get() or self._connections.put(_Held(Connection(self._trust)))
+        body = held.body
         if body is None or not body.goes_on(entry.key, offset):
-            body = self._open(connection, entry, offset, end)
+            body = self._open(held, entry, offset, end)
         try:
             count = body.fill(buffer)
         except BaseException:
-            connection.close()
+            held.close()
             raise
         if body.broken:
-            connection.close()
+            held.close()
         return count
 
     def close(self) -> None:
         """Close all connections."""
         self._connections.close()
 
-    def _open(self, connection: "Connection", entry: Entry, offset: int, end: int | None) -> "Body":
-        get = self._request(entry)
-        headers = dict(get.headers)
-        if end is not None and end >= (entry.size_bytes or end + 1):
-            end = None
-        if offset or end is not None:
-            headers["Range"] = f"bytes={offset}-{'' if end is None else end - 1}"
-        if entry.etag and entry.etag.startswith('"'):
-            headers["If-Match"] = entry.etag  # a weak ETag never matches; it is compared in the answer
-        answer = connection.send(get, headers)
+    def _open(self, held: "_Held", entry: Entry, offset: int, end: int | None) -> "Body":
         try:
-            _check_status(answer, get.shown)
-            _check_same(answer, entry, offset, get.shown)
+            shown, answer = self._answer(held.connection, entry, offset, end)
+            _check_same(answer, entry, offset, shown)
             if answer.status == 200 and offset and end is not None:
-                raise RangesRefused(f"{get.shown} is given whole only: its server knows no ranges")
-            body = Body(entry.key, offset, answer, get.shown)
+                raise RangesRefused(f"{shown} is given whole only: its server knows no ranges")
+            body = Body(entry.key, offset, answer, shown, clock=self._clock)
             if answer.status == 200:
                 body.skip(offset)  # the server knows no ranges
         except BaseException:
-            connection.close()
+            held.close()
             raise
-        connection.body = body
+        held.body = body
         return body
+
+    def _answer(
+        self, connection: Connection, entry: Entry, offset: int, end: int | None
+    ) -> tuple[str, http.client.HTTPResponse]:
+        """A good answer, with what to call it; refused credentials are renewed once."""
+        for again in (True, False):
+            get = self._request(entry)
+            answer = connection.send(get, _headers(get, entry, offset, end))
+            code = _code(answer, get.shown)
+            if not (again and code in _STALE and self._renew()):
+                break
+        check_status(answer.status, code, get.shown, answer.headers)
+        return get.shown, answer
+
+
+@dataclass(slots=True)
+class _Held:
+    """What a thread keeps: a connection, and the body that it reads from it."""
+
+    connection: Connection
+    body: "Body | None" = None
+
+    def close(self) -> None:
+        self.body = None
+        self.connection.close()
 
 
 class Body:
@@ -136,13 +138,17 @@ class Body:
         broken: No more can be read from it.
     """
 
-    def __init__(self, key: str, start: int, answer: http.client.HTTPResponse, shown: str) -> None:
+    def __init__(
+        self, key: str, start: int, answer: http.client.HTTPResponse, shown: str, *, clock: Clock = time.monotonic
+    ) -> None:
         self.key = key
         self.position = start
         self.broken = False
         self._whole = answer.status == 200
         self._answer = answer
         self._shown = shown
+        self._clock = clock
+        self._pace = Pace()
 
     def goes_on(self, key: str, offset: int) -> bool:
         """Whether what is read next is the byte at *offset* of *key*; the end of a whole file is read again and again."""
@@ -152,9 +158,12 @@ class Body:
         """Read until *buffer* is full, the body ends, or `FILL_S` passed; 0 only at the end.
 
         A fault after some bytes gives these bytes; the next read meets the fault again, or a healed server.
+
+        Raises:
+            SourceTransient: Nothing came for `SOCKET_TIMEOUT_S`, next to nothing for `STALL_S`, or the connection broke.
         """
         got = 0
-        until = time.monotonic() + FILL_S
+        began = now = self._clock()
         while got < len(buffer):
             try:
                 with faults(self._shown):
@@ -165,8 +174,13 @@ class Body:
                     raise
                 break
             got += count
-            if count == 0 or time.monotonic() >= until:
+            now = self._clock()
+            if count == 0 or now - began >= FILL_S:
                 break
+        if not self.broken and self._pace.stalled(got, now - began):
+            raise SourceTransient(
+                f"{self._shown} gave less than {units.show_bytes(STALL_BYTES_PER_S)} a second for {STALL_S:.0f} s"
+            )
         self.position += got
         return got
 
@@ -200,84 +214,22 @@ class Body:
         return count
 
 
-class Connection:
-    """One connection of one thread, kept while requests go to the same place."""
+@dataclass(slots=True)
+class Pace:
+    """How fast a body comes while somebody waits for it: the time between two reads is the reader's own."""
 
-    def __init__(self, trust: Trust | None = None) -> None:
-        self.body: Body | None = None
-        self._trust = trust or Trust()
-        self._origin: tuple[str, str] | None = None
-        self._http: http.client.HTTPConnection | None = None
-        self._answer: http.client.HTTPResponse | None = None
+    waited_s: float = 0.0
+    got_bytes: int = 0
 
-    def send(self, get: Get, headers: Mapping[str, str] | None = None) -> http.client.HTTPResponse:
-        """The answer to *get*, redirects followed.
-
-        Raises:
-            SourceTransient, SourceMissing, SourceError: The server cannot be reached, or redirects without end.
-        """
-        self.body = None
-        sent = {"User-Agent": f"lading/{lading.__version__}", **(get.headers if headers is None else headers)}
-        url = get.url
-        for _ in range(REDIRECTS + 1):
-            answer = self._exchange(get.method, url, sent, get.shown)
-            target = answer.headers.get("Location")
-            if answer.status not in _REDIRECT or target is None:
-                return answer
-            answer.read()
-            url, sent = _redirected(url, target, sent, get.shown)
-        raise SourceError(f"{get.shown} redirects more than {REDIRECTS} times")
-
-    def close(self) -> None:
-        """Close it; the next request opens it again."""
-        self.body = self._answer = None
-        if self._http is not None:
-            self._http.close()
-            self._http = None
-
-    def _exchange(self, method: str, url: str, headers: Mapping[str, str], shown: str) -> http.client.HTTPResponse:
-        """Send one request; on a kept connection that the server has closed in the meantime, once again on a new one."""
-        parts = urlsplit(url)
-        if self._origin != parts[:2] or self._answer is None or not self._answer.isclosed():
-            self.close()
-        kept = self._http is not None
-        with faults(shown):
-            try:
-                self._answer = _request(self._opened(parts), method, parts, headers)
-            except (http.client.RemoteDisconnected, ConnectionResetError, BrokenPipeError):
-                self.close()
-                if not kept:
-                    raise
-                self._answer = _request(self._opened(parts), method, parts, headers)
-        return self._answer
-
-    def _opened(self, parts: SplitResult) -> http.client.HTTPConnection:
-        if self._http is None:
-            self._http, self._origin = _connection(parts, self._trust), parts[:2]
-        return self._http
-
-
-@contextmanager
-def faults(shown: str) -> Iterator[None]:
-    """What the network can do, in our words."""
-    try:
-        yield
-    except ssl.SSLCertVerificationError as error:
-        raise SourceError(
-            f"the certificate of {shown} cannot be trusted: {error.verify_message}",
-            hint="name your CA bundle in SSL_CERT_FILE",
-        ) from error
-    except socket.gaierror as error:
-        raise SourceTransient(f"{shown}: its host name is not known here", hint="check the name and the DNS") from error
-    except TimeoutError as error:
-        raise SourceTransient(f"{shown} was silent for {SOCKET_TIMEOUT_S:.0f} s") from error
-    except http.client.IncompleteRead as error:
-        raise SourceTransient(f"{shown} closed the connection before the end of the file") from error
-    except (http.client.HTTPException, OSError) as error:
-        reason = getattr(error, "strerror", None) or type(error).__name__
-        raise SourceTransient(
-            f"{shown} cannot be reached: {reason}", hint="is the address right, is the server up?"
-        ) from error
+    def stalled(self, size_bytes: int, seconds: float) -> bool:
+        """Count what came in *seconds* of waiting; whether it was next to nothing for all of `STALL_S`."""
+        self.waited_s += seconds
+        self.got_bytes += size_bytes
+        if self.waited_s < STALL_S:
+            return False
+        slow = self.got_bytes < STALL_BYTES_PER_S * self.waited_s
+        self.waited_s, self.got_bytes = 0.0, 0
+        return slow
 
 
 def mark(headers: http.client.HTTPMessage) -> str | None:
@@ -285,22 +237,50 @@ def mark(headers: http.client.HTTPMessage) -> str | None:
     return headers.get("ETag") or headers.get("Last-Modified")
 
 
-def check_status(status: int, code: str | None, shown: str) -> None:
+def check_status(status: int, code: str | None, shown: str, headers: http.client.HTTPMessage | None = None) -> None:
     """Raise what *status* means, unless it is a success; *code* is an object store's own word for it."""
     said = f"{status}{f' {code}' if code else ''}"
+    headers = headers or http.client.HTTPMessage()
     if 200 <= status < 300:
         return
     if status == 412:
         raise changed(shown)
+    if code == "RequestTimeTooSkewed":
+        raise skewed(shown, headers.get("Date"))
     if status in {401, 403, 407} or code in _CREDENTIAL_CODES:
         raise SourceDenied(f"{shown} refused the request ({said})", hint="check the credentials and what they may read")
     if status in {404, 410}:
         raise SourceMissing(f"{shown} does not exist ({said})", hint="check the address")
-    if status in {429, 503}:
-        raise SourceBusy(f"{shown} answered {said}", hint="the server asks for fewer requests; try again later")
-    if status in _TRANSIENT:
+    if status in {429, 503} or code in _BUSY_CODES:
+        raise SourceBusy(
+            f"{shown} answered {said}", hint="the server asks for fewer requests; try again later",
+            retry_after_s=retry_after_s(headers.get("Retry-After")),
+        )  # fmt: skip
+    if status in _TRANSIENT or code in _TRANSIENT_CODES:
         raise SourceTransient(f"{shown} answered {said}", hint="the server is busy or failing; try again later")
     raise SourceError(f"{shown} answered {said}")
+
+
+def retry_after_s(text: str | None, *, now: datetime | None = None) -> float | None:
+    """The seconds that a ``Retry-After`` names, by number or by date; None where it names none."""
+    if text is None:
+        return None
+    if re.fullmatch(r"\d{1,9}", text.strip()):
+        return float(text)
+    at = _date(text)
+    return None if at is None else max(0.0, (at - (now or datetime.now(UTC))).total_seconds())
+
+
+def skewed(shown: str, date: str | None, *, now: datetime | None = None) -> SourceError:
+    """The error of a signature whose time the store, whose ``Date`` is *date*, does not accept."""
+    at = _date(date)
+    difference = "differ"
+    if at is not None:
+        ahead_s = ((now or datetime.now(UTC)) - at).total_seconds()
+        difference = f"differ by {units.show_seconds(abs(ahead_s))} (ours is {'ahead' if ahead_s > 0 else 'behind'})"
+    return SourceError(
+        f"{shown}: the clocks of this machine and of the store {difference}", hint="set this machine's clock"
+    )
 
 
 def changed(shown: str) -> SourceChanged:
@@ -310,32 +290,33 @@ def changed(shown: str) -> SourceChanged:
     )
 
 
-def without_secrets(url: str) -> str:
-    """*url* without user, password, query and fragment: any of these may be a secret."""
-    parts = urlsplit(url)
-    return f"{parts.scheme}://{_host(parts)}{parts.path}" + ("?…" if parts.query else "")
+def _headers(get: Get, entry: Entry, offset: int, end: int | None) -> dict[str, str]:
+    """Those of *get*, with the range and what the content must be."""
+    headers = dict(get.headers)
+    if end is not None and end >= (entry.size_bytes or end + 1):
+        end = None
+    if offset or end is not None:
+        headers["Range"] = f"bytes={offset}-{'' if end is None else end - 1}"
+    if entry.etag and entry.etag.startswith('"'):
+        headers["If-Match"] = entry.etag  # a weak ETag never matches; it is compared in the answer
+    return headers
 
 
-def without_user(url: str) -> tuple[str, dict[str, str]]:
-    """*url* without ``user:password@``, and the header that says the same."""
-    parts = urlsplit(url)
-    if parts.username is None:
-        return url, {}
-    pair = f"{unquote(parts.username)}:{unquote(parts.password or '')}"
-    basic = base64.b64encode(pair.encode()).decode()
-    return parts._replace(netloc=_host(parts)).geturl(), {"Authorization": f"Basic {basic}"}
-
-
-def _host(parts: SplitResult) -> str:
-    return parts.netloc.rpartition("@")[2]
-
-
-def _check_status(answer: http.client.HTTPResponse, shown: str) -> None:
+def _code(answer: http.client.HTTPResponse, shown: str) -> str | None:
+    """An object store's own word for a refusal."""
     if 200 <= answer.status < 300:
-        return
+        return None
     with faults(shown):
         found = _CODE.search(answer.read(4096))
-    check_status(answer.status, found[1].decode() if found else None, shown)
+    return found[1].decode() if found else None
+
+
+def _date(text: str | None) -> datetime | None:
+    try:
+        at = parsedate_to_datetime(text or "")
+    except ValueError:
+        return None
+    return at if at.tzinfo else at.replace(tzinfo=UTC)
 
 
 def _check_same(answer: http.client.HTTPResponse, entry: Entry, offset: int, shown: str) -> None:
@@ -356,62 +337,3 @@ def _content_range(text: str) -> tuple[int, int | None]:
     if match is None:
         return -1, None
     return int(match[1]), None if match[2] == "*" else int(match[2])
-
-
-def _redirected(url: str, target: str, headers: Mapping[str, str], shown: str) -> tuple[str, dict[str, str]]:
-    """Where a redirect leads, and the headers that may go there: never a password to another host."""
-    new = urljoin(url, quote(target, safe="%/:=&?~#+!$,;'@()*[]"))
-    old_parts, new_parts = urlsplit(url), urlsplit(new)
-    if new_parts.scheme not in {"http", "https"} or (old_parts.scheme, new_parts.scheme) == ("https", "http"):
-        raise SourceError(f"{shown} redirects to {without_secrets(new)}, which is not as safe")
-    if (old_parts.scheme, old_parts.netloc) == (new_parts.scheme, new_parts.netloc):
-        return new, dict(headers)
-    return new, {name: value for name, value in headers.items() if name != "Authorization"}
-
-
-def _request(
-    connection: http.client.HTTPConnection, method: str, parts: SplitResult, headers: Mapping[str, str]
-) -> http.client.HTTPResponse:
-    target = quote(parts.path or "/", safe="/%:@!$&'()*+,;=~") + (f"?{parts.query}" if parts.query else "")
-    if isinstance(connection, _ThroughProxy):
-        target = f"{parts.scheme}://{_host(parts)}{target}"
-    connection.request(method, target, headers={"Host": _host(parts), **headers})
-    return connection.getresponse()
-
-
-class _ThroughProxy(http.client.HTTPConnection):
-    """A connection to a plain HTTP proxy, which wants the whole URL in the request line."""
-
-
-def _connection(parts: SplitResult, trust: Trust) -> http.client.HTTPConnection:
-    if parts.scheme not in {"http", "https"} or not parts.hostname:
-        raise SourceError(f"{without_secrets(parts.geturl())} is not an http(s) address")
-    proxy = urllib.request.getproxies().get(parts.scheme)
-    if proxy and not urllib.request.proxy_bypass(parts.hostname):
-        return _proxied(parts, urlsplit(proxy if "//" in proxy else f"http://{proxy}"), trust)
-    if parts.scheme == "https":
-        return http.client.HTTPSConnection(
-            parts.hostname, parts.port, timeout=SOCKET_TIMEOUT_S, context=_context(trust)
-        )
-    return http.client.HTTPConnection(parts.hostname, parts.port, timeout=SOCKET_TIMEOUT_S)
-
-
-@lru_cache
-def _context(trust: Trust) -> ssl.SSLContext:
-    """Made once: reading all certificates takes longer than a small file does."""
-    context = ssl.create_default_context(cafile=trust.cafile)
-    if not trust.verify:
-        context.check_hostname = False
-        context.verify_mode = ssl.CERT_NONE
-    return context
-
-
-def _proxied(parts: SplitResult, proxy: SplitResult, trust: Trust) -> http.client.HTTPConnection:
-    host = proxy.hostname or ""
-    _, login = without_user(proxy.geturl())
-    headers = {"Proxy-Authorization": login["Authorization"]} if login else {}
-    if parts.scheme == "http":
-        return _ThroughProxy(host, proxy.port, timeout=SOCKET_TIMEOUT_S)
-    tunnel = http.client.HTTPSConnection(host, proxy.port, timeout=SOCKET_TIMEOUT_S, context=_context(trust))
-    tunnel.set_tunnel(parts.hostname or "", parts.port, headers)
-    return tunnel

@@ -21,7 +21,8 @@ from typing import ClassVar
 from urllib.parse import quote, unquote, urljoin, urlsplit
 
 from lading.errors import InvalidInput, InvalidReference, SourceError, SourceMissing
-from lading.sources.get import Connection, Get, RangeReader, check_status, faults, mark, without_secrets, without_user
+from lading.sources.connection import Connection, Get, faults, without_secrets, without_user
+from lading.sources.get import RangeReader, check_status, mark
 from lading.spec.pull import PLAIN, Choices
 from lading.spec.ref import Reference, SourceRef
 from lading.weights import listing

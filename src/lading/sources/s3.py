@@ -34,7 +34,8 @@ from lading.errors import (
     SourceMissing,
     SourceTransient,
 )
-from lading.sources.get import SOCKET_TIMEOUT_S, Get, RangeReader, without_secrets
+from lading.sources.connection import SOCKET_TIMEOUT_S, Get, Trust, without_secrets
+from lading.sources.get import RangeReader
 from lading.spec.credentials import ADDRESSING_VARIABLE, ANONYMOUS_VARIABLE, VERIFY_TLS_VARIABLE
 from lading.spec.documents import nearest
 from lading.spec.pull import PLAIN, Choices
@@ -64,7 +65,9 @@ class S3Source:
         self._signed = self._client.meta.config.signature_version is not UNSIGNED
         self._bucket = ""
         self._signing = threading.Lock()
-        self._reader = RangeReader(self._get, cafile=os.environ.get("AWS_CA_BUNDLE") or None, verify=_verified())
+        self._reader = RangeReader(
+            self._get, trust=Trust(cafile=os.environ.get("AWS_CA_BUNDLE") or None, verify=_verified())
+        )
 
     async def resolve(self, ref: Reference) -> Listing:
         """The objects below the prefix, or the one object of that key."""
