@@ -20,11 +20,12 @@ from lading.spec.ref import Reference
 from lading.spec.workload import Workload
 from lading.tuning.observe import Observation
 from lading.tuning.trial import Fact, Params
-from lading.weights.inventory import Adoption, Unmanaged, Usage
+from lading.weights.inventory import Adoption, Seen, Unmanaged, Usage
 from lading.weights.layout import Leftover
 from lading.weights.listing import Entry, Listing
 from lading.weights.manifest import FileEntry, Manifest
 from lading.weights.parts import Part
+from lading.weights.pushing import Held
 
 # ---------------------------------------------------------------------------------------------------------- weights
 
@@ -67,15 +68,6 @@ class KnowsDigests(Protocol):
 
         Blocking and thread-safe; empty where it says nothing. Raises as `Source.read_into`.
         """
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Held:
-    """A file that a destination has: *etag* is its mark of the content, which changes when the content does."""
-
-    path: str
-    size_bytes: int
-    etag: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -196,6 +188,10 @@ class Staging(Protocol):
     @property
     def in_order(self) -> bool:
         """Whether a file takes its bytes only from its start to its end, by one thread (a stream to elsewhere)."""
+
+    @property
+    def partial_bytes(self) -> int:
+        """Room that unfinished files of an earlier attempt have taken already: it is not needed again."""
 
     @property
     def finished(self) -> Mapping[str, FileEntry]:
@@ -327,6 +323,9 @@ class Volume(Protocol):
         Raises:
             HostileName, OSError: As `open_plain`.
         """
+
+    def look(self, manifest: Manifest) -> tuple[Seen, ...]:
+        """Each of its files as it lies there, in the manifest's order: opened, not read."""
 
     def extra_files(self, manifest: Manifest) -> tuple[str, ...]:
         """Paths in the version's directory that its manifest does not have."""

@@ -9,8 +9,8 @@ import http.client
 import socket
 import ssl
 import urllib.request
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import lru_cache
 from urllib.parse import SplitResult, quote, unquote, urljoin, urlsplit
@@ -42,12 +42,15 @@ class Get:
         url: Where; may carry secrets.
         shown: What messages say instead.
         method: ``HEAD`` to learn size and mark only.
+        body: What is sent with it, in pieces, each time anew: every piece has a socket's time-out of its own. Its length is
+            among the *headers*.
     """
 
     url: str = field(repr=False)
     shown: str
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)
     method: str = "GET"
+    body: Callable[[], Iterator[memoryview]] | None = field(default=None, repr=False)
 
 
 class Connection:
@@ -68,7 +71,7 @@ class Connection:
         sent = {"User-Agent": f"lading/{lading.__version__}", **(get.headers if headers is None else headers)}
         url = get.url
         for _ in range(REDIRECTS + 1):
-            answer = self._exchange(get.method, url, sent, get.shown)
+            answer = self._exchange(get, url, sent)
             target = answer.headers.get("Location")
             if answer.status not in _REDIRECT or target is None:
                 return answer
@@ -84,20 +87,20 @@ class Connection:
             self._http.close()
             self._http = None
 
-    def _exchange(self, method: str, url: str, headers: Mapping[str, str], shown: str) -> http.client.HTTPResponse:
+    def _exchange(self, get: Get, url: str, headers: Mapping[str, str]) -> http.client.HTTPResponse:
         """Send one request; on a kept connection that the server has closed in the meantime, once again on a new one."""
         parts = urlsplit(url)
         if self._origin != parts[:2] or self._answer is None or not self._answer.isclosed():
             self.close()
         kept = self._http is not None
-        with faults(shown):
+        with faults(get.shown):
             try:
-                self._answer = _request(self._opened(parts), method, parts, headers)
+                self._answer = _request(self._opened(parts), get, parts, headers)
             except (http.client.RemoteDisconnected, ConnectionResetError, BrokenPipeError):
                 self.close()
                 if not kept:
                     raise
-                self._answer = _request(self._opened(parts), method, parts, headers)
+                self._answer = _request(self._opened(parts), get, parts, headers)
         return self._answer
 
     def _opened(self, parts: SplitResult) -> http.client.HTTPConnection:
@@ -161,13 +164,18 @@ def _redirected(url: str, target: str, headers: Mapping[str, str], shown: str) -
 
 
 def _request(
-    connection: http.client.HTTPConnection, method: str, parts: SplitResult, headers: Mapping[str, str]
+    connection: http.client.HTTPConnection, get: Get, parts: SplitResult, headers: Mapping[str, str]
 ) -> http.client.HTTPResponse:
     target = quote(parts.path or "/", safe="/%:@!$&'()*+,;=~") + (f"?{parts.query}" if parts.query else "")
     if isinstance(connection, _ThroughProxy):
         target = f"{parts.scheme}://{_host(parts)}{target}"
         headers = {**connection.login, **headers}
-    connection.request(method, target, headers={"Host": _host(parts), **headers})
+    headers = {"Host": _host(parts), **headers}
+    if get.body is None:
+        connection.request(get.method, target, headers=headers)
+        return connection.getresponse()
+    with suppress(ConnectionResetError, BrokenPipeError):  # refused before all of it was taken: the answer says why
+        connection.request(get.method, target, body=get.body(), headers=headers)
     return connection.getresponse()
 
 
