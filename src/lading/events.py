@@ -182,7 +182,7 @@ class CommandEnded(Stored):
     """The most memory its process held."""
 
 
-Problem = Literal["missing", "size", "sha256", "unreadable", "extra"]
+Problem = Literal["missing", "size", "sha256", "unreadable", "extra", "head"]
 
 
 class FileBad(Stored):
@@ -191,13 +191,16 @@ class FileBad(Stored):
     event: Literal["file_bad"] = "file_bad"
     path: str
     problem: Problem
+    """``head``: its beginning is not that of a whole file of its kind."""
     detail: str = ""
+    noticed: str = ""
+    """Which server would notice, and how, as a sentence."""
     model: str | None = None
     version: str | None = None
 
 
 class Verified(Stored):
-    """A version was hashed again."""
+    """A version was hashed again, or looked at."""
 
     event: Literal["verified"] = "verified"
     model: str
@@ -206,6 +209,8 @@ class Verified(Stored):
     size_bytes: int
     bad: int
     seconds: float
+    quick: bool = False
+    """Whether only names, sizes and heads of files were looked at: the bytes were not read."""
 
 
 class ServerStarting(Stored):

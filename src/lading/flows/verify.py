@@ -1,22 +1,28 @@
-"""Hash the files of a version again, where the volume is, and compare them with its manifest, on all cores there."""
+"""Compare the files of a version with its manifest, where the volume is: hashed again on all cores there, or only looked at."""
 
 import asyncio
 import contextlib
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from io import BufferedReader
+from typing import Self
 
 from lading.errors import Cancelled, VerificationFailed
 from lading.events import Emit, FileBad, Problem, Verified, VerifyProgress, ignore
 from lading.ports import Volume
+from lading.weights import heads, noticing
+from lading.weights.inventory import Seen
 from lading.weights.manifest import FileEntry, Manifest
 
 PROGRESS_S = 0.25
 _NAMED = 5
 
 
-async def verify(volume: Volume, manifest: Manifest, *, emit: Emit = ignore, threads: int | None = None) -> Verified:
-    """Hash every file of *manifest* again; *threads* None: one per core.
+async def verify(
+    volume: Volume, manifest: Manifest, *, quick: bool = False, emit: Emit = ignore, threads: int | None = None
+) -> Verified:
+    """Hash every file of *manifest* again; *threads* None: one per core. *quick*: look at names, sizes and heads only.
 
     Emits `FileBad` per difference, in the manifest's order, files that it does not have last, then `Verified`.
     Cancelling waits until all threads have ended.
@@ -25,7 +31,10 @@ async def verify(volume: Volume, manifest: Manifest, *, emit: Emit = ignore, thr
         VerificationFailed: Something differs; names the files.
     """
     began = time.monotonic()
-    bad = await _hash_all(volume, manifest, emit, threads or volume.cores)
+    if quick:
+        bad = await asyncio.to_thread(_look, volume, manifest)
+    else:
+        bad = await _hash_all(volume, manifest, emit, threads or volume.cores)
     bad += [_bad(manifest, path, "extra") for path in await asyncio.to_thread(volume.extra_files, manifest)]
     for event in bad:
         emit(event)
@@ -36,10 +45,11 @@ async def verify(volume: Volume, manifest: Manifest, *, emit: Emit = ignore, thr
         size_bytes=manifest.size_bytes,
         bad=len(bad),
         seconds=time.monotonic() - began,
+        quick=quick,
     )
     emit(result)
     if bad:
-        raise _failure(manifest, bad)
+        raise _failure(volume, manifest, bad)
     return result
 
 
@@ -105,11 +115,60 @@ def _compare(volume: Volume, manifest: Manifest, file: FileEntry, tally: _Tally)
     return None
 
 
+def _look(volume: Volume, manifest: Manifest) -> list[FileBad]:
+    """What names, sizes and heads show; files whose size is wrong are not opened for their heads."""
+    sizes = {file.path: file.size_bytes for file in manifest.files}
+    bad = [found for seen in volume.look(manifest) if (found := _seen(manifest, seen, sizes[seen.path])) is not None]
+    sound = {path: sizes[path] for path in sizes.keys() - {found.path for found in bad}}
+    with _Reader(volume, manifest) as read:
+        broken = heads.problems("files" if bad else manifest.format, sound, read)
+    return bad + [_bad(manifest, path, "head", detail) for path, detail in broken.items()]
+
+
+def _seen(manifest: Manifest, seen: Seen, size_bytes: int) -> FileBad | None:
+    if seen.problem is not None:
+        return _bad(manifest, seen.path, seen.problem, seen.detail)
+    if seen.size_bytes != size_bytes:
+        return _bad(manifest, seen.path, "size", f"{seen.size_bytes:,} bytes, not {size_bytes:,}")
+    return None
+
+
+class _Reader:
+    """Reads pieces of a version's files, each opened once: through a pod an opening is a journey."""
+
+    def __init__(self, volume: Volume, manifest: Manifest) -> None:
+        self._volume = volume
+        self._manifest = manifest
+        self._open: dict[str, BufferedReader] = {}
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *raised: object) -> None:
+        for file in self._open.values():
+            file.close()
+
+    def __call__(self, path: str, offset: int, size_bytes: int) -> bytes:
+        file = self._open.get(path)
+        if file is None:
+            file = self._open[path] = self._volume.open_file(self._manifest, path)
+        file.seek(offset)
+        return file.read(size_bytes)
+
+
 def _bad(manifest: Manifest, path: str, problem: Problem, detail: str = "") -> FileBad:
-    return FileBad(path=path, problem=problem, detail=detail, model=manifest.model, version=manifest.version)
+    known = {file.path for file in manifest.files}
+    return FileBad(
+        path=path,
+        problem=problem,
+        detail=detail,
+        model=manifest.model,
+        version=manifest.version,
+        noticed=noticing.noticed(problem, path, kind=manifest.format, known=known),
+    )
 
 
-def _failure(manifest: Manifest, bad: list[FileBad]) -> VerificationFailed:
+def _failure(volume: Volume, manifest: Manifest, bad: list[FileBad]) -> VerificationFailed:
     named = ", ".join(f"{event.path} ({event.problem})" for event in bad[:_NAMED])
     more = f" and {len(bad) - _NAMED} more" if len(bad) > _NAMED else ""
     name = f"{manifest.model}@{manifest.version}"
@@ -117,6 +176,6 @@ def _failure(manifest: Manifest, bad: list[FileBad]) -> VerificationFailed:
     hint = (
         "remove what does not belong there: a server may load it"
         if only_extra
-        else f"pull it again under another name: lading pull {manifest.source.ref} VOLUME --version NEW"
+        else f"fetch again what is broken: lading verify {volume.shown}/{name} --repair"
     )
     return VerificationFailed(f"{name} is not what its manifest says: {named}{more}", hint=hint)

@@ -267,6 +267,11 @@ class _Agent:
         manifest = _document(Manifest, call, "manifest")
         return {"paths": self.volume().extra_files(manifest)}
 
+    def look(self, stream: _Stream, call: dict[str, Any]) -> dict[str, Any]:
+        del stream
+        seen = self.volume().look(_document(Manifest, call, "manifest"))
+        return {"files": [file.model_dump(mode="json", exclude_none=True) for file in seen]}
+
     def size(self, stream: _Stream, call: dict[str, Any]) -> dict[str, Any]:
         del stream
         with self.volume().open_plain(_text(call, "path")) as file:
@@ -399,7 +404,7 @@ Operation = Callable[[_Agent, _Stream, dict[str, Any]], dict[str, Any] | None]
 
 _READS: dict[str, Operation] = {
     "manifests": _Agent.manifests, "manifest": _Agent.manifest, "current": _Agent.current, "currents": _Agent.currents,
-    "extra_files": _Agent.extra_files, "size": _Agent.size, "read": _Agent.read, "hash": _Agent.hash,
+    "extra_files": _Agent.extra_files, "look": _Agent.look, "size": _Agent.size, "read": _Agent.read, "hash": _Agent.hash,
     "free": _Agent.free, "require_free": _Agent.require_free, "prunable": _Agent.prunable,
     "leftovers": _Agent.leftovers, "unmanaged": _Agent.unmanaged, "usage": _Agent.usage, "id": _Agent.id,
 }  # fmt: skip

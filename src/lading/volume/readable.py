@@ -11,7 +11,7 @@ from lading.volume import fs as files
 from lading.volume.ground import Ground
 from lading.volume.reading import Progress
 from lading.weights import layout, names
-from lading.weights.inventory import Unmanaged, Usage
+from lading.weights.inventory import Seen, Unmanaged, Usage
 from lading.weights.layout import Leftover
 from lading.weights.manifest import Manifest
 
@@ -74,6 +74,10 @@ class Readable(Ground):
     def hash_plain(self, path: str, size_bytes: int, progress: Progress) -> tuple[int, str]:
         """Size and SHA-256 of a plain file; the hash is empty where its size is not *size_bytes*."""
         return reading.hash_plain(self._root, path, size_bytes, progress)
+
+    def look(self, manifest: Manifest) -> tuple[Seen, ...]:
+        """Each file of a version as it lies there: opened, not read."""
+        return reading.look(self._root, manifest)
 
     def extra_files(self, manifest: Manifest) -> tuple[str, ...]:
         """Paths in the version's directory that its manifest does not have; NFS's own leftovers do not count."""

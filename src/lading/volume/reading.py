@@ -1,16 +1,17 @@
 """Plain files of a volume, opened and hashed where they lie; no link is followed on the way to them."""
 
 import errno
-import hashlib
 import os
 from collections.abc import Callable
 from io import BufferedReader
 from pathlib import Path
 
 from lading.volume import fs as files
+from lading.volume import hashing
 from lading.weights import names
+from lading.weights.inventory import Seen
+from lading.weights.manifest import Manifest
 
-BUFFER_BYTES = 1 << 20
 Progress = Callable[[int], None]
 """Told how many more bytes are done (fewer where work begins again); what it raises stops the work."""
 
@@ -53,12 +54,22 @@ def hash_plain(root: Path, path: str, size_bytes: int, progress: Progress) -> tu
         found_bytes = os.fstat(opened.fileno()).st_size
         if found_bytes != size_bytes:
             return found_bytes, ""
-        digest = hashlib.sha256()
-        buffer = memoryview(bytearray(BUFFER_BYTES))
-        while count := opened.readinto(buffer):
-            digest.update(buffer[:count])  # lets go of the GIL, so threads use all cores
-            progress(count)
-    return found_bytes, digest.hexdigest()
+        return found_bytes, hashing.sha256(opened.fileno(), size_bytes, progress)
+
+
+def look(root: Path, manifest: Manifest) -> tuple[Seen, ...]:
+    """Each file of *manifest* as it lies there, in its order: opened, not read."""
+    return tuple(_seen(root, manifest, file.path) for file in manifest.files)
+
+
+def _seen(root: Path, manifest: Manifest, path: str) -> Seen:
+    try:
+        with open_plain(root, manifest.file_path(path)) as opened:
+            return Seen(path=path, size_bytes=os.fstat(opened.fileno()).st_size)
+    except (FileNotFoundError, NotADirectoryError):
+        return Seen(path=path, problem="missing")
+    except OSError as error:
+        return Seen(path=path, problem="unreadable", detail=error.strerror or str(error))
 
 
 def _spoken(error: OSError, path: Path) -> OSError:

@@ -28,7 +28,7 @@ from lading.volume.link import Link, Stream
 from lading.volume.remote_staging import RemoteStaging
 from lading.volume.wire import Kind
 from lading.weights import layout, names
-from lading.weights.inventory import Adoption, Unmanaged, Usage
+from lading.weights.inventory import Adoption, Seen, Unmanaged, Usage
 from lading.weights.layout import Leftover
 from lading.weights.manifest import Manifest
 
@@ -167,6 +167,12 @@ class RemoteVolume:
             told.take_back()
             raise
         return links.count(found, "size_bytes"), str(found.get("sha256"))
+
+    @_again
+    def look(self, manifest: Manifest) -> tuple[Seen, ...]:
+        """Each file of a version as it lies there: opened, not read."""
+        found = self._linked().ask("look", manifest=_plain(manifest)).get("files") or ()
+        return tuple(links.document(Seen, file) for file in found)
 
     @_again
     def extra_files(self, manifest: Manifest) -> tuple[str, ...]:

@@ -1,11 +1,22 @@
 """What lies on a volume beside its manifests, and what all of it takes. Values only: nothing is read here."""
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import Field
 
 from lading.spec.base import Stored
 from lading.weights.manifest import PublishedBy
+
+
+class Seen(Stored):
+    """One file of a published version as it lies there: opened, not read."""
+
+    path: str
+    """Relative to the version's directory."""
+    size_bytes: int | None = None
+    """None where there is a problem."""
+    problem: Literal["missing", "unreadable"] | None = None
+    detail: str = ""
 
 
 class Unmanaged(Stored):

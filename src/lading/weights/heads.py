@@ -1,0 +1,31 @@
+"""What the beginnings of files show without reading the rest: heads that do not parse, an index that names other tensors."""
+
+from collections.abc import Mapping
+
+from lading.errors import FormatRefused
+from lading.weights import formats, gguf, safetensors
+from lading.weights.formats import Files, Read
+
+
+def problems(kind: str, files: Files, read: Read) -> Mapping[str, str]:
+    """What is wrong, by path (``.``: with all of them together), of *files* that are said to be a model of format *kind*."""
+    found = {path: problem for path in sorted(files) if (problem := _problem(path, files, read)) is not None}
+    if not found and kind != "files":
+        try:
+            formats.check(files, read, expect=kind)
+        except FormatRefused as error:
+            found["."] = error.message
+    return found
+
+
+def _problem(path: str, files: Files, read: Read) -> str | None:
+    try:
+        if path.endswith(".safetensors"):
+            safetensors.header(path, files[path], read)
+        elif path.endswith(".gguf"):
+            gguf.head(path, files[path], read)
+        elif path.endswith(".json") and "/" not in path:
+            formats.json_object(path, files, read)
+    except FormatRefused as error:
+        return error.message
+    return None
