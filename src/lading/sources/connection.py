@@ -68,17 +68,15 @@ class Connection:
         Raises:
             SourceTransient, SourceMissing, SourceError: The server cannot be reached, or redirects without end.
         """
-        sent = {"User-Agent": f"lading/{lading.__version__}", **(get.headers if headers is None else headers)}
-        url = get.url
-        for _ in range(REDIRECTS + 1):
-            answer = self._exchange(get, url, sent)
-            target = answer.headers.get("Location")
-            if answer.status not in _REDIRECT or target is None:
-                return answer
-            with faults(get.shown):
-                answer.read(_REDIRECT_BODY_BYTES)
-            url, sent = _redirected(url, target, sent, get.shown)
-        raise SourceError(f"{get.shown} redirects more than {REDIRECTS} times")
+        return self._followed(get, get.headers if headers is None else headers, leave=True)[0]
+
+    def leads_to(self, get: Get) -> tuple[http.client.HTTPResponse, str]:
+        """The answer to *get*, redirects followed where they stay at the place asked; and its address, or where it leads to.
+
+        Raises:
+            As `send`.
+        """
+        return self._followed(get, get.headers, leave=False)
 
     def close(self) -> None:
         """Close it; the next request opens it again."""
@@ -86,6 +84,24 @@ class Connection:
         if self._http is not None:
             self._http.close()
             self._http = None
+
+    def _followed(
+        self, get: Get, headers: Mapping[str, str], *, leave: bool
+    ) -> tuple[http.client.HTTPResponse, str]:
+        sent = {"User-Agent": f"lading/{lading.__version__}", **headers}
+        url = get.url
+        for _ in range(REDIRECTS + 1):
+            answer = self._exchange(get, url, sent)
+            target = answer.headers.get("Location")
+            if answer.status not in _REDIRECT or target is None:
+                return answer, url
+            with faults(get.shown):
+                answer.read(_REDIRECT_BODY_BYTES)
+            there, sent = _redirected(url, target, sent, get.shown)
+            if not leave and urlsplit(there)[:2] != urlsplit(url)[:2]:
+                return answer, there
+            url = there
+        raise SourceError(f"{get.shown} redirects more than {REDIRECTS} times")
 
     def _exchange(self, get: Get, url: str, headers: Mapping[str, str]) -> http.client.HTTPResponse:
         """Send one request; on a kept connection that the server has closed in the meantime, once again on a new one."""
