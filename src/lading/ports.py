@@ -86,6 +86,13 @@ class SentPart:
     crc64nvme: int | None
 
 
+class Cancel(Protocol):
+    """Says whether work is to stop (a `threading.Event`)."""
+
+    def is_set(self) -> bool:
+        """Whether it is."""
+
+
 @runtime_checkable
 class Destination(Protocol):
     """A place that weights are pushed to: a prefix of an object store, a folder. Blocking and thread-safe.
@@ -107,16 +114,19 @@ class Destination(Protocol):
     def read_into(self, path: str, offset: int, buffer: memoryview) -> int:
         """Read bytes of a file that is there; 0 only at its end."""
 
-    def put(self, path: str, data: memoryview) -> Held:
+    def put(self, path: str, data: memoryview, *, cancel: Cancel | None = None) -> Held:
         """A small file, whole, in place of what was there; refused where other bytes arrived than were sent."""
 
     def begin(self, path: str, size_bytes: int | None) -> str:
         """Begin to upload a file in parts; gives the upload's id. Nothing is seen before `complete`."""
 
-    def send(self, path: str, upload: str, number: int, data: memoryview, *, offset: int) -> SentPart:
+    def send(
+        self, path: str, upload: str, number: int, data: memoryview, *, offset: int, cancel: Cancel | None = None
+    ) -> SentPart:
         """One part, again where it was sent before; refused where other bytes arrived than were sent.
 
-        All parts but the last are of one size, and *offset* is where its bytes lie in the file.
+        All parts but the last are of one size, and *offset* is where its bytes lie in the file. *cancel* is looked at while
+        it is sent (`Cancelled`).
         """
 
     def parts(self, path: str, upload: str) -> Mapping[int, SentPart] | None:
@@ -139,6 +149,39 @@ class Destination(Protocol):
 
     def close(self) -> None:
         """Close all connections; idempotent."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Unfinished:
+    """An upload that was begun: *mark* is that of the content it began with, *crcs* those of its parts, by their etag."""
+
+    upload: str
+    mark: str
+    crcs: Mapping[str, int]
+
+
+class UploadJournal(Protocol):
+    """What a push did so far, for the next attempt at the same; thread-safe. A line that is lost costs work, never truth."""
+
+    @property
+    def unfinished(self) -> Mapping[str, Unfinished]:
+        """Uploads that were neither completed nor forgotten, by path."""
+
+    @property
+    def finished(self) -> Mapping[str, FileEntry]:
+        """Files that were completed, by path; `etag` is the destination's mark."""
+
+    def begun(self, path: str, upload: str, mark: str) -> None:
+        """An upload was begun."""
+
+    def sent(self, path: str, part: SentPart) -> None:
+        """A part of it is there."""
+
+    def completed(self, file: FileEntry) -> None:
+        """The file is there."""
+
+    def forgotten(self, path: str) -> None:
+        """The upload was aborted."""
 
 
 @runtime_checkable

@@ -16,11 +16,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from awscrt import checksums
-
 from lading.errors import InvalidInput, SourceDenied, SourceError
-from lading.ports import SentPart
-from lading.weights import beside, names
+from lading.ports import Cancel, SentPart
+from lading.weights import beside, digests, names
 from lading.weights.pushing import Held
 
 BUFFER_BYTES = 1 << 20
@@ -57,10 +55,10 @@ class FolderDestination:
         with _faults(self._root / path), self._file(path).open("rb", buffering=0) as file:
             return os.preadv(file.fileno(), [buffer], offset)
 
-    def put(self, path: str, data: memoryview) -> Held:
+    def put(self, path: str, data: memoryview, *, cancel: Cancel | None = None) -> Held:
         """Written beside, made durable, renamed."""
         upload = self.begin(path, len(data))
-        sent = [self.send(path, upload, 1, data, offset=0)] if data else []
+        sent = [self.send(path, upload, 1, data, offset=0, cancel=cancel)] if data else []
         return self.complete(path, upload, sent)
 
     def begin(self, path: str, size_bytes: int | None) -> str:
@@ -72,9 +70,12 @@ class FolderDestination:
             (self._uploads / upload).touch(exist_ok=False)
         return upload
 
-    def send(self, path: str, upload: str, number: int, data: memoryview, *, offset: int) -> SentPart:
+    def send(
+        self, path: str, upload: str, number: int, data: memoryview, *, offset: int, cancel: Cancel | None = None
+    ) -> SentPart:
         """Written where it belongs, durable, then noted."""
-        crc = checksums.crc64nvme(data)
+        del cancel  # a part is on the disk in a moment
+        crc = digests.crc64nvme(data)
         part = SentPart(number=number, size_bytes=len(data), etag=f"{crc:016x}", crc64nvme=crc)
         place = self._uploads / upload
         with _faults(self._root / path):

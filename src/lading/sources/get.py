@@ -111,7 +111,7 @@ class RangeReader:
         for again in (True, False):
             get = self._request(entry)
             answer = connection.send(get, _headers(get, entry, offset, end))
-            code = _code(answer, get.shown)
+            code = refusal(answer, get.shown)
             if not (again and code in _STALE and self._renew()):
                 break
         check_status(answer.status, code, get.shown, answer.headers)
@@ -302,7 +302,7 @@ def _headers(get: Get, entry: Entry, offset: int, end: int | None) -> dict[str, 
     return headers
 
 
-def _code(answer: http.client.HTTPResponse, shown: str) -> str | None:
+def refusal(answer: http.client.HTTPResponse, shown: str) -> str | None:
     """An object store's own word for a refusal."""
     if 200 <= answer.status < 300:
         return None

@@ -7,7 +7,7 @@ from lading.weights import names
 from lading.weights.listing import Entry, Listing
 from lading.weights.manifest import FileEntry, Manifest
 
-WHOLE_BYTES = 8 << 20
+WHOLE_BYTES = 1 << 20
 """Up to this size a file is sent by one request; what is bigger goes in parts."""
 MOST_PARTS = 10_000
 """Of one upload, for every store that speaks S3."""
