@@ -6,17 +6,7 @@ import pytest
 from tests.sources.origins import BucketOrigin, NginxOrigin
 
 from lading.errors import SourceError
-from lading.sources import connection
 from lading.testing.sources import CONTENT, SourceContract
-
-
-@pytest.fixture
-def trusted(certificates, monkeypatch):
-    """The test bed's authority is believed, as a company's own is: by SSL_CERT_FILE."""
-    monkeypatch.setenv("SSL_CERT_FILE", str(certificates.authority))
-    connection._context.cache_clear()
-    yield
-    connection._context.cache_clear()
 
 
 @pytest.mark.real("nginx")
@@ -29,21 +19,21 @@ class TestNginx(SourceContract):
 @pytest.mark.real("nginx")
 class TestNginxOverTls(SourceContract):
     @pytest.fixture
-    def origin(self, nginx, trusted):
+    def origin(self, nginx, trusted, tls):
         return NginxOrigin(nginx, nginx.tls_url)
 
 
 @pytest.mark.real("minio")
 class TestBucketOverTls(SourceContract):
     @pytest.fixture
-    def origin(self, minio_tls, monkeypatch):
+    def origin(self, minio_tls, monkeypatch, tls):
         for name, value in minio_tls.environment.items():
             monkeypatch.setenv(name, value)
         return BucketOrigin(minio_tls)
 
 
 @pytest.mark.real("nginx")
-def test_nginx_with_an_unknown_authority_is_refused(nginx):
+def test_nginx_with_an_unknown_authority_is_refused(nginx, tls):
     """With what to do about it."""
     origin = NginxOrigin(nginx, nginx.tls_url)
     origin.put("config.json", CONTENT["config.json"])

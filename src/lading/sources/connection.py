@@ -13,10 +13,14 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import lru_cache
+from typing import TYPE_CHECKING
 from urllib.parse import SplitResult, quote, unquote, urljoin, urlsplit
 
 import lading
 from lading.errors import SourceError, SourceTransient
+
+if TYPE_CHECKING:
+    from lading.sources.curl import CurlConnection
 
 SOCKET_TIMEOUT_S = 5.0
 REDIRECTS = 5
@@ -85,9 +89,7 @@ class Connection:
             self._http.close()
             self._http = None
 
-    def _followed(
-        self, get: Get, headers: Mapping[str, str], *, leave: bool
-    ) -> tuple[http.client.HTTPResponse, str]:
+    def _followed(self, get: Get, headers: Mapping[str, str], *, leave: bool) -> tuple[http.client.HTTPResponse, str]:
         sent = {"User-Agent": f"lading/{lading.__version__}", **headers}
         url = get.url
         for _ in range(REDIRECTS + 1):
@@ -204,14 +206,35 @@ class _ThroughProxy(http.client.HTTPConnection):
 def _connection(parts: SplitResult, trust: Trust) -> http.client.HTTPConnection:
     if parts.scheme not in {"http", "https"} or not parts.hostname:
         raise SourceError(f"{without_secrets(parts.geturl())} is not an http(s) address")
-    proxy = urllib.request.getproxies().get(parts.scheme)
-    if proxy and not urllib.request.proxy_bypass(parts.hostname):
-        return _proxied(parts, urlsplit(proxy if "//" in proxy else f"http://{proxy}"), trust)
+    proxy = _proxy(parts)
+    if parts.scheme == "https" and (by_libcurl := libcurl()):
+        through = f"http://{proxy.netloc}" if proxy else None
+        return by_libcurl(parts, timeout_s=SOCKET_TIMEOUT_S, cafile=trust.cafile, verify=trust.verify, proxy=through)
+    if proxy:
+        return _proxied(parts, proxy, trust)
     if parts.scheme == "https":
         return http.client.HTTPSConnection(
             parts.hostname, parts.port, timeout=SOCKET_TIMEOUT_S, context=_context(trust)
         )
     return http.client.HTTPConnection(parts.hostname, parts.port, timeout=SOCKET_TIMEOUT_S)
+
+
+@lru_cache
+def libcurl() -> "type[CurlConnection] | None":
+    """TLS by libcurl, where it is installed (``lading[tls]``)."""
+    try:
+        from lading.sources.curl import CurlConnection
+    except ImportError:
+        return None
+    return CurlConnection
+
+
+def _proxy(parts: SplitResult) -> SplitResult | None:
+    """The proxy that the environment names for this address."""
+    proxy = urllib.request.getproxies().get(parts.scheme)
+    if not proxy or urllib.request.proxy_bypass(parts.hostname or ""):
+        return None
+    return urlsplit(proxy if "//" in proxy else f"http://{proxy}")
 
 
 @lru_cache
