@@ -383,10 +383,11 @@ class Volume(Protocol):
     def prunable(self, model: str | None, keep: int) -> tuple[Manifest, ...]:
         """Versions older than the newest *keep* of each model, never a current one, nor one that was adopted."""
 
-    def sweep(self) -> tuple[Path, ...]:
+    def sweep(self, *, idle_s: float = 0.0) -> tuple[Path, ...]:
         """Remove what killed runs left, and say what it was: exactly the paths of `leftovers`.
 
-        An interrupted pull that nobody runs now loses its progress; what a live writer holds is left alone.
+        An interrupted pull that nobody runs now loses its progress, where nothing of it changed for *idle_s*; what a
+        live writer holds is left alone.
         """
 
     def leftovers(self) -> tuple[Leftover, ...]:

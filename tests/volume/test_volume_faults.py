@@ -61,7 +61,7 @@ def test_a_volume_that_fills_up_says_what_is_free_and_keeps_what_is_finished(sma
         write(staging, "first.bin", b"x" * 50_000)
         staged = staging.open(Entry(path="second.bin", size_bytes=None))
         with pytest.raises(VolumeFull) as refused:
-            staged.write(memoryview(b"x" * 1_000_000))
+            staged.write(memoryview(b"x" * 1_000_000), 0)
         staged.abandon()
     assert "free" in refused.value.message
     assert "lading prune" in refused.value.hint
@@ -223,7 +223,7 @@ def test_an_empty_directory_of_another_owner_is_named_with_the_pod(root, volume,
 def test_a_writer_whose_lock_was_taken_over_touches_nothing_any_more(root, volume):
     """It stalled for minutes; another one goes on with its staging."""
     with volume.stage("tiny", "v1", "t") as staging:
-        staging.open(Entry(path="a", size_bytes=9)).write(memoryview(b"theirs"))
+        staging.open(Entry(path="a", size_bytes=9)).write(memoryview(b"theirs"), 0)
         owner = root / layout.lock("tiny") / "owner.json"
         owner.write_text(json.dumps(json.loads(owner.read_text()) | {"token": "another"}))
         with pytest.raises(ModelBusy, match="taken over"):

@@ -343,8 +343,8 @@ def with_files(staging, *, finish):
     """*staging* whose files give what *finish* makes of their entries."""
 
     class File(LocalStagedFile):
-        def finish(self):
-            return finish(self, super().finish())
+        def finish(self, size_bytes, sha256):
+            return finish(self, super().finish(size_bytes, sha256))
 
     staging.__class__ = type(
         "Staging", (LocalStaging,), {"open": lambda staging, entry: _as(File, LocalStaging.open(staging, entry))}

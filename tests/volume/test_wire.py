@@ -1,6 +1,7 @@
 """The wire between a volume and its client: cut, garbled, oversized, of another version; nothing hangs, nothing is half."""
 
 import contextlib
+import hashlib
 import json
 import os
 import random
@@ -347,10 +348,10 @@ def test_memory_is_bounded_where_the_disk_is_slow(root, monkeypatch):
     gate, taken = threading.Event(), []
     written = LocalStagedFile.write
 
-    def slow(self, data):
+    def slow(self, data, offset):
         gate.wait(30)
         taken.append(len(data))
-        written(self, data)
+        written(self, data, offset)
 
     monkeypatch.setattr(LocalStagedFile, "write", slow)
     sent = []
@@ -360,8 +361,8 @@ def test_memory_is_bounded_where_the_disk_is_slow(root, monkeypatch):
         block = memoryview(bytes(wire.DATA_BYTES))
 
         def work():
-            for _ in range(size_bytes // wire.DATA_BYTES):
-                staged.write(block)
+            for offset in range(0, size_bytes, wire.DATA_BYTES):
+                staged.write(block, offset)
                 sent.append(len(block))
 
         writer = threading.Thread(target=work)
@@ -374,7 +375,8 @@ def test_memory_is_bounded_where_the_disk_is_slow(root, monkeypatch):
         assert sum(sent) == wire.WINDOW_BYTES
         gate.set()
         writer.join(60)
-        assert staged.finish().size_bytes == size_bytes == sum(taken)
+        sha256 = hashlib.sha256(bytes(size_bytes)).hexdigest()
+        assert staged.finish(size_bytes, sha256).size_bytes == size_bytes == sum(taken)
 
 
 # -------------------------------------------------------------------------------------------------------------- locks
@@ -388,7 +390,7 @@ def test_the_locks_of_a_client_that_is_killed_fall_at_once(root):
     staging = block.__enter__()
     write(staging, "a.bin", b"abc")
     half = staging.open(Entry(path="half.bin", size_bytes=2 << 20))
-    half.write(memoryview(b"half"))
+    half.write(memoryview(b"half"), 0)
     with (
         opened(lambda: ProcessChannel(root)) as other,
         pytest.raises(ModelBusy) as busy,
@@ -405,7 +407,7 @@ def test_the_locks_of_a_client_that_is_killed_fall_at_once(root):
             write(again, path, data)
         other.publish(again, manifest("tiny", "v1", again.finished))
     with pytest.raises(LadingError):
-        half.write(memoryview(b"more"))
+        half.write(memoryview(b"more"), 4)
     block.__exit__(None, None, None)
 
 
@@ -442,7 +444,7 @@ def test_a_client_takes_over_from_its_own_broken_connection(root):
             os.kill(channels[0].process.pid, signal.SIGCONT)
         assert channels[0].process.wait(30) == 0
         with pytest.raises(LadingError):
-            staging.open(Entry(path="b.bin", size_bytes=1)).finish()
+            staging.open(Entry(path="b.bin", size_bytes=1)).finish(0, hashlib.sha256().hexdigest())
         block.__exit__(None, None, None)
 
 

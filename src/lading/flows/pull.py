@@ -104,7 +104,7 @@ async def decide(
     order = Order(
         listing=found,
         model=name,
-        version=published.version if published else version or found.revision[:VERSION_DIGITS],
+        version=published.version if published else version or proposed(found),
         choices=choices,
         published=published,
     )
@@ -156,7 +156,12 @@ def without(found: Listing, exclude: Sequence[str]) -> Listing:
         return found
     if not kept:
         raise InvalidInput(f"--exclude {' '.join(exclude)} leaves nothing of {found.ref}")
-    return listing.listing(found.ref, found.name, kept)
+    return replace(listing.listing(found.ref, found.name, kept), origin=found.origin)
+
+
+def proposed(found: Listing) -> str:
+    """What a version of *found* is called where nobody says: as on the volume that it comes from, else by its revision."""
+    return refs.check_version(found.version or found.revision[:VERSION_DIGITS])
 
 
 async def _resolve(source: Source, ref: Reference) -> Listing:
@@ -170,19 +175,28 @@ async def _resolve(source: Source, ref: Reference) -> Listing:
 
 
 def _published(volume: Volume, model: str, version: str | None, found: Listing) -> Manifest | None:
-    """The manifest of *version*; without one, of the version that has this content already, the current one first."""
+    """The manifest of *version*; without one, of the version that has this content already, the current one first.
+
+    Where none has it, of the one that is called as the source calls its own.
+    """
     if version is not None:
-        try:
-            return volume.manifest(model, version)
-        except NotPublished:
-            return None
+        return _called(volume, model, version)
     same = [
         manifest
         for manifest in volume.manifests()
         if manifest.model == model and planning.is_published(found, manifest)
     ]
+    if not same:
+        return _called(volume, model, found.version) if found.version else None
     current = volume.current(model)
-    return next((manifest for manifest in same if manifest.version == current), same[-1] if same else None)
+    return next((manifest for manifest in same if manifest.version == current), same[-1])
+
+
+def _called(volume: Volume, model: str, version: str) -> Manifest | None:
+    try:
+        return volume.manifest(model, version)
+    except NotPublished:
+        return None
 
 
 def _unchanged(volume: Volume, published: Manifest, emit: Emit) -> Unchanged:
@@ -240,12 +254,12 @@ def _bring(
 ) -> Published:
     """The blocking part, under the model's lock."""
     began = time.monotonic()
-    reference, revision = str(order.listing.ref), order.listing.revision
+    origin = SourceEntry(ref=order.listing.origin or str(order.listing.ref), revision=order.listing.revision)
     with volume.stage(order.model, order.version, transfer_id(order, volume.id)) as staging:
         todo = planning.plan(order.listing, staging.finished)
         emit(planned(order, todo, volume.shown))
         if not order.replace:
-            volume.require_free(todo.fetch_bytes)
+            volume.require_free(max(0, todo.fetch_bytes - staging.partial_bytes))
         if not todo.keep and order.foreseen is None:
             _foresee(order, source, cancel)
         if order.replace:
@@ -257,7 +271,7 @@ def _bring(
             model=order.model,
             version=order.version,
             path=layout.version(order.model, order.version).as_posix(),
-            source=SourceEntry(ref=reference, revision=revision),
+            source=origin,
             format=formats.check(sizes, staging.read, expect=order.choices.expect).kind,
             files=files,
             published_at=utc_now(),

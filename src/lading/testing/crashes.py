@@ -27,6 +27,9 @@ class QuickFs(Fs):
     def sync(self, descriptor: int) -> None:
         """Nothing."""
 
+    def sync_data(self, descriptor: int) -> None:
+        """Nothing."""
+
     def sync_directory(self, path: Path) -> None:
         """Nothing."""
 
@@ -95,11 +98,13 @@ class ForgetfulFs(CrashingFs):
         super().__init__(at, after=after)
         self._attic = attic
         self._changes: list[_Change] = []
-        self._unsynced: dict[tuple[int, int], tuple[int, int]] = {}
+        self._unsynced: dict[tuple[int, int], tuple[int, int, list[tuple[int, int]]]] = {}
 
     def forget(self) -> None:
         """Lose what was not durable."""
-        for descriptor, length in self._unsynced.values():
+        for descriptor, length, written in self._unsynced.values():
+            for offset, count in written:
+                os.pwrite(descriptor, bytes(count), offset)
             os.ftruncate(descriptor, length)
             os.close(descriptor)
         for change in reversed(self._changes):
@@ -158,10 +163,20 @@ class ForgetfulFs(CrashingFs):
 
     def write(self, descriptor: int, data: bytes | memoryview) -> int:
         """Write; the bytes are lost until `sync`."""
-        found = os.fstat(descriptor)
-        if (found.st_dev, found.st_ino) not in self._unsynced:
-            self._unsynced[found.st_dev, found.st_ino] = (os.dup(descriptor), found.st_size)
+        self._lossy(descriptor)
         return super().write(descriptor, data)
+
+    def write_at(self, descriptor: int, data: bytes | memoryview, offset: int) -> int:
+        """Write; where the file had its size already, the bytes are zeros again until `sync` or `sync_data`."""
+        written = self._lossy(descriptor)
+        count = super().write_at(descriptor, data, offset)
+        written.append((offset, count))
+        return count
+
+    def allocate(self, descriptor: int, size_bytes: int) -> None:
+        """Give it its size, which is lost until `sync` or `sync_data`."""
+        self._lossy(descriptor)
+        super().allocate(descriptor, size_bytes)
 
     def sync(self, descriptor: int) -> None:
         """Written bytes of this file are kept."""
@@ -169,6 +184,19 @@ class ForgetfulFs(CrashingFs):
         kept = self._unsynced.pop((found.st_dev, found.st_ino), None)
         if kept:
             os.close(kept[0])
+
+    def sync_data(self, descriptor: int) -> None:
+        """As `sync`."""
+        ForgetfulFs.sync(self, descriptor)
+
+    def _lossy(self, descriptor: int) -> list[tuple[int, int]]:
+        """Stretches of the file that are lost until it is made durable; noted with the length it had before."""
+        found = os.fstat(descriptor)
+        key = (found.st_dev, found.st_ino)
+        if key not in self._unsynced:
+            own = os.open(f"/proc/self/fd/{descriptor}", os.O_WRONLY)
+            self._unsynced[key] = (own, found.st_size, [])
+        return self._unsynced[key][2]
 
     def sync_directory(self, path: Path) -> None:
         """Names in this directory are kept.

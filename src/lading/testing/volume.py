@@ -52,9 +52,10 @@ def transfer(volume: Volume, model: str, version: str, content: Content) -> str:
 def write(staging: Staging, path: str, data: bytes) -> FileEntry:
     """Stage one file, in two pieces."""
     staged = staging.open(Entry(path=path, size_bytes=len(data), etag=f"etag of {path}"))
-    staged.write(memoryview(data[: len(data) // 2]))
-    staged.write(memoryview(data[len(data) // 2 :]))
-    return staged.finish()
+    half = len(data) // 2
+    staged.write(memoryview(data[:half]), 0)
+    staged.write(memoryview(data[half:]), half)
+    return staged.finish(len(data), hashlib.sha256(data).hexdigest())
 
 
 def manifest(model: str, version: str, files: Mapping[str, FileEntry], at: str = "2026-01-01T00:00:00Z") -> Manifest:
@@ -147,7 +148,7 @@ class VolumeContract:
                 write(staging, path, data)
             wanted = staging.finished
             write(staging, "unwanted/part.bin", b"x")
-            staging.open(Entry(path="unfinished.bin", size_bytes=9)).write(memoryview(b"x"))
+            staging.open(Entry(path="unfinished.bin", size_bytes=9)).write(memoryview(b"x"), 0)
             directory = volume.publish(staging, manifest("tiny", "v1", wanted))
         assert files_of(directory) == CONTENT
         assert sorted(path.name for path in directory.iterdir()) == ["config.json", "empty.bin", "sub"]
@@ -181,7 +182,7 @@ class VolumeContract:
         with place.open().stage("tiny", "v1", "t") as staging:
             first = write(staging, "sub/a", b"abcdef")
             write_and_abandon(staging, "b")
-            staging.open(Entry(path="c", size_bytes=9)).write(memoryview(b"x"))
+            staging.open(Entry(path="c", size_bytes=9)).write(memoryview(b"x"), 0)
         with place.open().stage("tiny", "v1", "t") as staging:
             assert dict(staging.finished) == {"sub/a": first}
             assert staging.read("sub/a", 2, 3) == b"cde"
@@ -582,7 +583,7 @@ def _interrupt(count: int) -> None:
 def write_and_abandon(staging: Staging, path: str) -> None:
     """Begin a file and give it up."""
     staged = staging.open(Entry(path=path, size_bytes=9))
-    staged.write(memoryview(b"x"))
+    staged.write(memoryview(b"x"), 0)
     staged.abandon()
     staged.abandon()
 

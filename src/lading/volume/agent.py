@@ -5,6 +5,7 @@ stream ends, every staged file is dropped where it is and every lock is let go a
 """
 
 import contextlib
+import hashlib
 import os
 import queue
 import threading
@@ -321,8 +322,8 @@ class _Agent:
         self.volume().remove(_model(call), _text(call, "version"))
 
     def sweep(self, stream: _Stream, call: dict[str, Any]) -> dict[str, Any]:
-        del stream, call
-        return {"paths": [str(path) for path in self.volume().sweep()]}
+        del stream
+        return {"paths": [str(path) for path in self.volume().sweep(idle_s=_seconds(call, "idle_s"))]}
 
     def adopt(self, stream: _Stream, call: dict[str, Any]) -> None:
         wanted = _document(Adoption, call, "adoption")
@@ -368,7 +369,7 @@ class _Agent:
                 stream.event({"open": True})
             return _taken(stream, staged)
         except ChannelClosed:
-            staged.drop()
+            staged.leave()
             raise
         finally:
             staged.abandon()
@@ -382,22 +383,25 @@ class _Agent:
 
 def _taken(stream: _Stream, staged: LocalStagedFile) -> dict[str, Any]:
     """The file entry of what the client sent, when it is what it says it sent; empty when it gave it up."""
+    found, size_bytes = hashlib.sha256(), 0
     while True:
         frame = stream.take()
         match frame.kind:
             case Kind.DATA:
-                staged.write(memoryview(frame.payload))
+                staged.write(memoryview(frame.payload), size_bytes)
+                found.update(frame.payload)
+                size_bytes += len(frame.payload)
                 stream.credit(frame)
             case Kind.CANCEL:
                 return {}
             case _:
                 said = frame.document()
-                if (said.get("size_bytes"), said.get("sha256")) != (staged.size_bytes, staged.sha256):
+                if (said.get("size_bytes"), said.get("sha256")) != (size_bytes, found.hexdigest()):
                     raise VolumeError(
                         "the bytes that arrived are not those that were sent",
                         hint="run it again; should it happen again, something on the way changes them",
                     )
-                return staged.finish().model_dump(mode="json", exclude_none=True)
+                return staged.finish(size_bytes, found.hexdigest()).model_dump(mode="json", exclude_none=True)
 
 
 Operation = Callable[[_Agent, _Stream, dict[str, Any]], dict[str, Any] | None]
@@ -432,7 +436,7 @@ def _closing(send: Callable[[bytes | memoryview], None]) -> Callable[[bytes | me
 def _leftover(left: Leftover) -> dict[str, Any]:
     return {
         "kind": left.kind, "path": str(left.path), "size_bytes": left.size_bytes, "model": left.model,
-        "version": left.version,
+        "version": left.version, "idle_s": left.idle_s,
     }  # fmt: skip
 
 
@@ -459,6 +463,14 @@ def _number(call: dict[str, Any], key: str) -> int:
     if not isinstance(found, int) or isinstance(found, bool) or found < 0:
         raise VolumeError(f"the client's call has no number {key!r}")
     return found
+
+
+def _seconds(call: dict[str, Any], key: str) -> float:
+    """A time, 0 where none is said."""
+    found = call.get(key, 0.0)
+    if not isinstance(found, int | float) or isinstance(found, bool) or not found >= 0:
+        raise VolumeError(f"the client's call has no seconds {key!r}")
+    return float(found)
 
 
 def _model(call: dict[str, Any]) -> str:

@@ -3,9 +3,13 @@
 Nothing else in `lading.volume` changes the file system. Reading goes straight to `pathlib` and `os`.
 """
 
+import ctypes
+import errno
 import os
 import stat
+from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 WRITE_BYTES = 96 << 10
 """At most this much per write call: from 128 KiB on ext4 takes large folios, which cost several times the CPU where memory is
@@ -55,6 +59,19 @@ class Fs:
         flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW
         return os.open(path, flags, 0o666)
 
+    def reopen(self, path: Path, direct: bool = False) -> int:
+        """A descriptor that writes to a file that is there, past the page cache if *direct*; never through a link.
+
+        Raises:
+            OSError: EINVAL where there is no direct I/O.
+        """
+        flags = os.O_WRONLY | os.O_CLOEXEC | os.O_NOFOLLOW
+        if direct:
+            if not hasattr(os, "O_DIRECT"):
+                raise OSError(errno.EINVAL, "no direct I/O on this system")
+            flags |= os.O_DIRECT
+        return os.open(path, flags)
+
     def append(self, path: Path) -> int:
         """A descriptor that writes at the end of a file, made when missing."""
         flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC | os.O_NOFOLLOW
@@ -63,6 +80,21 @@ class Fs:
     def write(self, descriptor: int, data: bytes | memoryview) -> int:
         """Write from *data*; how many bytes were taken."""
         return os.write(descriptor, data)
+
+    def write_at(self, descriptor: int, data: bytes | memoryview, offset: int) -> int:
+        """Write from *data* at *offset*; how many bytes were taken. Direct I/O wants all three to be aligned."""
+        return os.pwrite(descriptor, data, offset)
+
+    def allocate(self, descriptor: int, size_bytes: int) -> None:
+        """Give a file its size and its blocks at once; silent where the file system has no such call.
+
+        Not by `os.posix_fallocate`: that writes a byte to each block where the call is missing, as on NFS.
+        """
+        _allocate(descriptor, size_bytes)
+
+    def sync_data(self, descriptor: int) -> None:
+        """Make a file's bytes durable, and of its metadata what is needed to read them."""
+        getattr(os, "fdatasync", os.fsync)(descriptor)
 
     def sync(self, descriptor: int) -> None:
         """Make a file's bytes durable."""
@@ -183,6 +215,24 @@ def tree_bytes(path: Path) -> int:
 def is_regular(found: os.stat_result) -> bool:
     """Whether what was found is a plain file."""
     return stat.S_ISREG(found.st_mode)
+
+
+@lru_cache
+def _fallocate() -> Any:
+    """The C library's `fallocate(2)`; None where it has none."""
+    call = getattr(ctypes.CDLL(None, use_errno=True), "fallocate", None)
+    if call is not None:
+        call.argtypes = [ctypes.c_int, ctypes.c_int, ctypes.c_int64, ctypes.c_int64]
+    return call
+
+
+def _allocate(descriptor: int, size_bytes: int) -> None:
+    call = _fallocate()
+    if call is None or size_bytes == 0 or call(descriptor, 0, 0, size_bytes) == 0:
+        return
+    number = ctypes.get_errno()
+    if number not in {errno.EOPNOTSUPP, errno.ENOSYS, errno.EINVAL}:
+        raise OSError(number, os.strerror(number))
 
 
 def _unlink_silently(fs: Fs, path: Path) -> None:

@@ -1,7 +1,6 @@
 """The staging of a pull on a volume elsewhere: files go there piece by piece, as far ahead as the agent gives credit."""
 
-import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from typing import Any
 
@@ -13,6 +12,7 @@ from lading.volume.wire import Kind
 from lading.weights import names
 from lading.weights.listing import Entry
 from lading.weights.manifest import FileEntry
+from lading.weights.parts import Part
 
 
 class RemoteStaging:
@@ -23,6 +23,16 @@ class RemoteStaging:
         self._number = number
         self.model = model
         self.version = version
+
+    @property
+    def in_order(self) -> bool:
+        """A file is a stream to there."""
+        return True
+
+    @property
+    def partial_bytes(self) -> int:
+        """Unfinished files begin again there, in place of what is left of them."""
+        return 0
 
     @property
     def finished(self) -> Mapping[str, FileEntry]:
@@ -58,39 +68,50 @@ class RemoteStaging:
 
 
 class RemoteStagedFile:
-    """One file on its way, from one thread (`StagedFile`)."""
+    """One file on its way, from one thread, in order (`StagedFile`)."""
+
+    kept: Sequence[Part] = ()
 
     def __init__(self, stream: Stream, entry: Entry) -> None:
         self._stream = stream
         self._entry = entry
-        self._hash = hashlib.sha256()
         self._size_bytes = 0
         self._ahead_bytes = 0
         self._open = True
 
-    def write(self, data: memoryview) -> None:
+    def read_into(self, offset: int, buffer: memoryview) -> int:
+        """Nothing is kept, so there is nothing to be read."""
+        del offset, buffer
+        return 0
+
+    def write(self, data: memoryview, offset: int) -> None:
         """Append *data*; waits where the other side does not keep up."""
+        assert offset == self._size_bytes, "written out of order"
         for start in range(0, len(data), wire.DATA_BYTES):
             piece = data[start : start + wire.DATA_BYTES]
             while self._ahead_bytes + len(piece) > wire.WINDOW_BYTES:
                 self._ahead_bytes -= links.count(self._stream.next(Kind.CREDIT).document(), "bytes")
             self._stream.write(piece)
-            self._hash.update(piece)
             self._ahead_bytes += len(piece)
             self._size_bytes += len(piece)
             while (frame := self._stream.peek(Kind.CREDIT)) is not None:
                 self._ahead_bytes -= links.count(frame.document(), "bytes")
 
-    def finish(self) -> FileEntry:
-        """Have it made durable and journalled there, when what arrived is what was sent."""
-        self._stream.say(Kind.END, {"size_bytes": self._size_bytes, "sha256": self._hash.hexdigest()})
+    def keep(self, part: Part) -> None:
+        """A file that breaks off begins again there."""
+
+    def finish(self, size_bytes: int, sha256: str) -> FileEntry:
+        """Have it made durable and journalled there, when what arrived is what was sent: the agent hashes it, too."""
+        self._stream.say(Kind.END, {"size_bytes": size_bytes, "sha256": sha256})
         entry = links.document(FileEntry, self._stream.next(Kind.RESULT, skipping=Kind.CREDIT).document())
         self._open = False
-        if (entry.path, entry.size_bytes, entry.sha256) != (
-            self._entry.path, self._size_bytes, self._hash.hexdigest(),
-        ):  # fmt: skip
+        if (entry.path, entry.size_bytes, entry.sha256) != (self._entry.path, size_bytes, sha256):
             raise VolumeError(f"the agent finished another file than {self._entry.path}", hint="run it again")
         return entry
+
+    def leave(self) -> None:
+        """Nothing of it is kept."""
+        self.abandon()
 
     def abandon(self) -> None:
         """Forget what was written."""

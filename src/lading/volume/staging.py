@@ -1,23 +1,32 @@
-"""A transfer's own directory, and the files written to it: hashed while written, journalled when durable."""
+"""A transfer's own directory, and the files written to it: part by part, journalled when durable."""
 
 import errno
 import hashlib
+import os
 import threading
-from collections.abc import Mapping
+import time
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from lading.errors import VolumeError, VolumeFull
+from lading.errors import LadingError, VolumeError, VolumeFull
 from lading.spec import units
 from lading.volume import faults
 from lading.volume import fs as files
 from lading.volume import journal as journals
 from lading.volume.fs import Fs
-from lading.volume.journal import Journal
+from lading.volume.journal import Journal, Started
 from lading.volume.lock import Held
+from lading.volume.writing import OpenFile, Ways
 from lading.weights import names
 from lading.weights.listing import Entry
 from lading.weights.manifest import FileEntry, Manifest
+from lading.weights.parts import PART_BYTES, Part
+
+BATCH_BYTES = 64 << 20
+"""So much of one file is at most written again after a kill, beside what was under way."""
+BATCH_S = 1.0
 
 #: What a file system says that has no hard links, or not for this file.
 _NO_LINKS = frozenset({errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK, errno.EXDEV})
@@ -66,8 +75,10 @@ class LocalStaging:
         self.lock = lock
         self.modes = modes
         self.published = published
+        self.ways = Ways(fs, directory)
         self._begin = threading.Lock()
         self._begun = False
+        self._earlier: Mapping[str, Started] = {}
 
     @property
     def finished(self) -> Mapping[str, FileEntry]:
@@ -77,21 +88,37 @@ class LocalStaging:
         found = journals.read(self.journal.path).finished
         return {path: file for path, file in found.items() if _has_size(self.directory / path, file.size_bytes)}
 
+    @property
+    def in_order(self) -> bool:
+        """Whether a file takes its bytes only from its start to its end."""
+        return False
+
+    @property
+    def partial_bytes(self) -> int:
+        """What unfinished files have taken of the volume already."""
+        facts = journals.read(self.journal.path)
+        unfinished = (item for item in facts.started.items() if item[0] not in facts.finished)
+        found = (self._standing(path, started) for path, started in unfinished)
+        return sum(one.st_blocks * 512 for one in found if one is not None)
+
     def open(self, entry: Entry) -> "LocalStagedFile":
-        """A new file for *entry*, in place of an unfinished one."""
+        """A file for *entry*: the one whose parts were journalled, else a new one in place of what is there."""
         names.check(entry.path)
         if self.published is not None:
             raise VolumeError(f"{self.model}@{self.version} is published; a version never changes")
         with faults.translated(self.root, f"stage {entry.path}"):
-            self._check_room(entry)
             path = self.directory / entry.path
             with self._begin:
                 self._prepare(path)
+            started = self._resumable(entry)
+            self._check_room(entry, started is not None)
+            if started is not None:
+                return LocalStagedFile(self, entry, path, self.fs.reopen(path), kept=started.parts)
             if (
                 path.is_symlink() or path.exists()
             ):  # of an attempt that may still write to it: give it a file of its own
                 self.fs.unlink(path)
-            return LocalStagedFile(self, entry, path)
+            return LocalStagedFile(self, entry, path, self.fs.create(path))
 
     def take(self, manifest: Manifest, file: FileEntry) -> bool:
         """Take *file* of a published version over as finished, by a second name; its bytes are hashed again first.
@@ -120,9 +147,24 @@ class LocalStaging:
             file.seek(offset)
             return file.read(size_bytes)
 
-    def _check_room(self, entry: Entry) -> None:
+    def _resumable(self, entry: Entry) -> Started | None:
+        """What the journal has of *entry*, when the file on disk is that file still, and the content that content."""
+        started = self._earlier.get(entry.path)
+        if started is None or (started.size_bytes, started.etag) != (entry.size_bytes, entry.etag):
+            return None
+        return started if self._standing(entry.path, started) is not None else None
+
+    def _standing(self, path: str, started: Started) -> os.stat_result | None:
+        """The file on disk, if it is the one whose parts were journalled."""
+        try:
+            found = (self.directory / names.check(path)).lstat()
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+        return found if files.is_regular(found) and found.st_ino == started.inode else None
+
+    def _check_room(self, entry: Entry, resumed: bool) -> None:
         free_bytes = faults.free_bytes(self.root)
-        if entry.size_bytes is not None and entry.size_bytes > free_bytes:
+        if entry.size_bytes is not None and not resumed and entry.size_bytes > free_bytes:
             raise VolumeFull(
                 f"{entry.path} needs {units.show_bytes(entry.size_bytes)}, the volume {self.root} has "
                 f"{units.show_bytes(free_bytes)} free",
@@ -131,75 +173,135 @@ class LocalStaging:
 
     def _prepare(self, path: Path) -> None:
         """The journal says what is staged before anything is: so whatever is found there has an owner's name."""
-        if not self._begun and journals.read(self.journal.path).model is None:
-            self.journal.begin(self.model, self.version)
+        if not self._begun:
+            facts = journals.read(self.journal.path)
+            if facts.model is None:
+                self.journal.begin(self.model, self.version)
+            self._earlier = facts.started
         self._begun = True
         files.make_directories(self.fs, path.parent, mode=self.modes.directory)
 
 
 class LocalStagedFile:
-    """One file being written by one thread, from its start (`StagedFile`)."""
+    """One file being written, at any offset, by several threads (`StagedFile`).
 
-    def __init__(self, staging: LocalStaging, entry: Entry, path: Path) -> None:
+    Parts are journalled in batches, each after the bytes are durable: what the journal says is there after a power cut.
+    """
+
+    def __init__(
+        self, staging: LocalStaging, entry: Entry, path: Path, descriptor: int, *, kept: Sequence[Part] = ()
+    ) -> None:
         self._staging = staging
         self._entry = entry
         self._path = path
-        self._hash = hashlib.sha256()
-        self._size_bytes = 0
-        self._descriptor: int | None = staging.fs.create(path)
-
-    @property
-    def size_bytes(self) -> int:
-        """How much was written."""
-        return self._size_bytes
-
-    @property
-    def sha256(self) -> str:
-        """64 hex digits of what was written."""
-        return self._hash.hexdigest()
-
-    def write(self, data: memoryview) -> None:
-        """Append *data*, and hash it."""
-        assert self._descriptor is not None, "written to after its end"
-        with faults.translated(self._staging.root, f"write {self._entry.path}"):
-            files.write_all(self._staging.fs, self._descriptor, data)
-        self._hash.update(data)
-        self._size_bytes += len(data)
-
-    def finish(self) -> FileEntry:
-        """Make it durable, then its name, then journal it."""
-        assert self._descriptor is not None, "finished twice"
-        staging = self._staging
-        entry = FileEntry(
-            path=self._entry.path,
-            size_bytes=self._size_bytes,
-            sha256=self._hash.hexdigest(),
-            etag=self._entry.etag,
+        self._file: OpenFile | None = OpenFile(
+            staging.fs, path, descriptor, direct=staging.ways.direct(entry.size_bytes)
         )
-        with faults.translated(staging.root, f"finish {entry.path}"):
+        self.kept = tuple(kept)
+        self._kept_any = bool(kept)
+        self._batch: list[Part] = []
+        self._batch_bytes = 0
+        self._flushed_s = time.monotonic()
+        self._lock = threading.Lock()
+        if not kept and entry.size_bytes is not None and entry.size_bytes >= PART_BYTES:
+            try:
+                with self._translated("allocate"):
+                    staging.fs.allocate(descriptor, entry.size_bytes)
+            except LadingError:
+                self.abandon()
+                raise
+
+    def read_into(self, offset: int, buffer: memoryview) -> int:
+        """Read what was written, past the page cache of nobody: it may be what another process wrote."""
+        with self._translated("read"):
+            descriptor = os.open(self._path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+            try:
+                return os.preadv(descriptor, [buffer], offset)
+            finally:
+                os.close(descriptor)
+
+    def write(self, data: memoryview, offset: int) -> None:
+        """Write *data* at *offset*."""
+        with self._translated("write"):
+            self._opened().write(data, offset)
+
+    def keep(self, part: Part) -> None:
+        """Note a part that was written; journalled with the next batch."""
+        with self._lock:
+            self._kept_any = True
+            self._batch.append(part)
+            self._batch_bytes += part.size_bytes
+            if self._batch_bytes >= BATCH_BYTES or time.monotonic() - self._flushed_s >= BATCH_S:
+                self._flush()
+
+    def finish(self, size_bytes: int, sha256: str) -> FileEntry:
+        """Make it durable, then its name, then journal it."""
+        staging, file = self._staging, self._opened()
+        entry = FileEntry(path=self._entry.path, size_bytes=size_bytes, sha256=sha256, etag=self._entry.etag)
+        with self._translated("finish"):
             staging.fs.chmod(self._path, staging.modes.file)
-            staging.fs.sync(self._descriptor)
+            file.sync()
             self._close()
+            self._check_ours(file, size_bytes)
             staging.fs.sync_directory(self._path.parent)
             staging.journal.file(entry)
         return entry
 
-    def abandon(self) -> None:
-        """Forget what was written."""
-        if self._descriptor is None:
+    def leave(self) -> None:
+        """Let go of it; what was kept is journalled. A file of which nothing was kept takes no room either."""
+        if self._file is None:
             return
-        self._close()
-        with faults.translated(self._staging.root, f"abandon {self._entry.path}"):
-            self._staging.fs.unlink(self._path)
+        if not self._kept_any:
+            self.abandon()
+            return
+        try:
+            with self._lock:
+                self._flush()
+        finally:
+            self._close()
 
-    def drop(self) -> None:
-        """Leave what was written as it is: whoever has the lock by now may have begun it again."""
+    def abandon(self) -> None:
+        """Forget what was written; the file of another attempt, which has the lock by now, is left alone."""
+        if self._file is None:
+            return
+        inode = self._file.inode
         self._close()
+        with self._translated("abandon"), suppress(FileNotFoundError):
+            if self._path.lstat().st_ino == inode:
+                self._staging.fs.unlink(self._path)
+
+    def _flush(self) -> None:
+        """Make the batch durable, then journal it."""
+        if not self._batch:
+            return
+        file, entry = self._opened(), self._entry
+        with self._translated("keep"):
+            file.sync_data()
+            parts, self._batch, self._batch_bytes = tuple(self._batch), [], 0
+            started = Started(inode=file.inode, size_bytes=entry.size_bytes, etag=entry.etag, parts=parts)
+            self._staging.journal.parts(entry.path, started)
+            self._flushed_s = time.monotonic()
+
+    def _check_ours(self, file: OpenFile, size_bytes: int) -> None:
+        """That the name still leads to what was written: not to a file of an attempt that lost its lock."""
+        found = self._path.lstat()
+        if (found.st_ino, found.st_size) != (file.inode, size_bytes):
+            raise VolumeError(
+                f"{self._entry.path} was changed while it was written, by another attempt at the same pull",
+                hint="run the pull again when no other is running",
+            )
+
+    def _translated(self, doing: str) -> AbstractContextManager[None]:
+        return faults.translated(self._staging.root, f"{doing} {self._entry.path}")
+
+    def _opened(self) -> OpenFile:
+        assert self._file is not None, "used after its end"
+        return self._file
 
     def _close(self) -> None:
-        descriptor, self._descriptor = self._descriptor, None
-        if descriptor is not None:
-            self._staging.fs.close(descriptor)
+        file, self._file = self._file, None
+        if file is not None:
+            file.close()
 
 
 def _has_content(path: Path, file: FileEntry) -> bool:

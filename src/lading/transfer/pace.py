@@ -1,0 +1,113 @@
+"""How fast a source is asked: how many connections at once, and how many bytes a second."""
+
+import threading
+import time
+from collections.abc import Callable
+
+from lading.errors import Cancelled
+
+LOOK_S = 0.2
+STEER_EVERY_S = 1.0
+BUSY_WAIT_S = 1.0
+LONGEST_BUSY_WAIT_S = 60.0
+
+
+def steer(allowed: int, most: int, rate: float, before: float) -> int:
+    """How many connections to try next: more while more brought at least a twentieth more, fewer where it brought less.
+
+    *rate* is what came with *allowed* of them, *before* the last time; both in bytes per second.
+    """
+    if rate > before * 1.05:
+        return min(most, allowed + 2)
+    if rate < before * 0.8:
+        return max(2, allowed - 1) if allowed > 2 else allowed
+    return allowed
+
+
+class Connections:
+    """How many threads may ask the source at once: as many as help, fewer when the source asks for that. Thread-safe.
+
+    Args:
+        first: How many to begin with.
+        most: Never more than this.
+    """
+
+    def __init__(self, first: int, most: int, *, clock: Callable[[], float] = time.monotonic) -> None:
+        self.allowed = min(first, most)
+        self._most = most
+        self._clock = clock
+        self._inside = 0
+        self._bytes = 0
+        self._since = clock()
+        self._before = 0.0
+        self._pause_until = 0.0
+        self._changed = threading.Condition()
+
+    def enter(self, stop: Callable[[], bool]) -> None:
+        """Wait for a turn.
+
+        Raises:
+            Cancelled: *stop* says so meanwhile.
+        """
+        with self._changed:
+            while self._inside >= self.allowed or self._clock() < self._pause_until:
+                if stop():
+                    raise Cancelled("interrupted")
+                self._changed.wait(LOOK_S)
+            self._inside += 1
+
+    def leave(self) -> None:
+        """Give the turn to the next."""
+        with self._changed:
+            self._inside -= 1
+            self._changed.notify()
+
+    def came(self, count: int) -> None:
+        """Count bytes that came; now and then the number of connections follows."""
+        with self._changed:
+            self._bytes += count
+            passed = self._clock() - self._since
+            if passed < STEER_EVERY_S or self._inside < self.allowed:
+                return  # not all were in use: that says nothing of more
+            rate = self._bytes / passed
+            self.allowed = steer(self.allowed, self._most, rate, self._before)
+            self._before, self._bytes, self._since = rate, 0, self._clock()
+            self._changed.notify_all()
+
+    def busy(self, wait_s: float | None) -> None:
+        """The source asks for less: half as many connections, and none anew for *wait_s*."""
+        with self._changed:
+            now = self._clock()
+            if now >= self._pause_until:  # one answer of many that said the same
+                self.allowed = max(1, self.allowed // 2)
+            wait_s = BUSY_WAIT_S if wait_s is None else min(wait_s, LONGEST_BUSY_WAIT_S)
+            self._pause_until = max(self._pause_until, now + wait_s)
+            self._before, self._bytes, self._since = 0.0, 0, now
+
+
+class Rate:
+    """At most so many bytes a second over all threads; None: as fast as it goes. Thread-safe."""
+
+    def __init__(self, bytes_per_s: float | None, *, clock: Callable[[], float] = time.monotonic) -> None:
+        self._bytes_per_s = bytes_per_s
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._free_at = clock()
+
+    def step_bytes(self, most: int) -> int:
+        """How much to read at once, so that a slow rate is even: a tenth of a second's."""
+        return most if self._bytes_per_s is None else max(1 << 12, min(most, int(self._bytes_per_s / 10)))
+
+    def wait(self, count: int, cancel: threading.Event) -> None:
+        """Wait until *count* bytes more were allowed to come.
+
+        Raises:
+            Cancelled: *cancel* was set meanwhile.
+        """
+        if self._bytes_per_s is None:
+            return
+        with self._lock:
+            self._free_at = max(self._free_at, self._clock()) + count / self._bytes_per_s
+            wait_s = self._free_at - self._clock()
+        if wait_s > 0 and cancel.wait(wait_s):
+            raise Cancelled("interrupted")
