@@ -146,5 +146,23 @@ class Removed(Answer):
         )
 
 
+class Kept(Answer):
+    """One thing that `lading prune` left where it is, and why."""
+
+    kept: Literal["version", "staging", "removal"]
+    """A published version, an interrupted pull, a removal that was not finished."""
+    path: str
+    """Of a version: relative to the volume's root; else absolute, on a claim as ``pvc://claim/path``."""
+    model: str | None = None
+    version: str | None = None
+    why: str
+
+    @classmethod
+    def of(cls, kept: Manifest | Leftover, *, path: str, why: str) -> "Kept":
+        """The line of *kept*, which lies at *path*."""
+        kind = kept.kind if isinstance(kept, Leftover) else "version"
+        return cls(kept=kind, path=path, model=kept.model, version=kept.version, why=why)
+
+
 def _head(manifest: Manifest) -> dict[str, Any]:
     return {key: getattr(manifest, key) for key in _Version.model_fields if key != "current"}

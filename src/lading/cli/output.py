@@ -66,6 +66,11 @@ class Output:
         """Whether a person watches stderr: progress is drawn only then."""
         return not self.json and not self.common.quiet and sys.stderr.isatty()
 
+    @property
+    def asks(self) -> bool:
+        """Whether a person can be asked."""
+        return not self.json and sys.stdin.isatty()
+
     def event(self, event: "Event") -> None:
         """Tell an event: a line of JSON, or to the live view, or nothing."""
         if self.json:
@@ -123,7 +128,7 @@ class Output:
         """
         if yes:
             return
-        if self.json or not sys.stdin.isatty():
+        if not self.asks:
             raise InvalidInput(f"{question} Nobody can be asked here.", hint="add --yes")
         print(f"{shown(question)} [y/N] ", end="", file=sys.stderr, flush=True)
         if sys.stdin.readline().strip().lower() not in {"y", "yes"}:

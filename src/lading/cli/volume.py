@@ -7,21 +7,16 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
-from cyclopts.validators import Number
 
 from lading.cli.output import Common, Output
 from lading.cli.where import Where, chosen
-from lading.errors import InvalidInput, InvalidReference, NotPublished
+from lading.errors import InvalidReference, NotPublished
 from lading.spec import units
-from lading.volume.find import Found
 from lading.weights import layout
-from lading.weights.layout import Leftover
 from lading.weights.manifest import Manifest
 from lading.wiring.volumes import Place, model_of, named, opened, placed, selected
 
 if TYPE_CHECKING:  # for people, `ls` is quicker without
-    from lading.answers.weights import Removed
-    from lading.ports import Volume
     from lading.weights.inventory import Unmanaged
 
 
@@ -117,74 +112,6 @@ def use(ref: str, *, where: Where | None = None, common: Common | None = None) -
     output.result(document, f"{model}@{version} {said} the current version{was}")
     if loading:
         output.say(f"these load it when they start next: {loading}")
-
-
-def rm(
-    ref: str,
-    *,
-    yes: Annotated[bool, Parameter(name=["--yes", "-y"], negative=())] = False,
-    dry_run: Annotated[bool, Parameter(negative=())] = False,
-    where: Where | None = None,
-    common: Common | None = None,
-) -> None:
-    """Remove a version, or a whole model, from a volume.
-
-    Args:
-        ref: A version, such as ./volume/tiny@v1, or a model: all its versions.
-        yes: Do not ask.
-        dry_run: Print what would be removed.
-    """
-    output = Output(common)
-    with opened(ref, chosen(where), write=not dry_run) as found:
-        removal = _removal(found, model_of(found, ref))
-        for manifest, who in _pointed(ref, removal.versions, where).items():
-            output.say(f"{manifest.model}@{manifest.version} is what {who} may be loading")
-        _carry_out(output, removal, dry_run=dry_run, yes=yes, volume=found.volume)
-
-
-def prune(
-    volume: str = ".",
-    *,
-    keep: Annotated[int, Parameter(validator=Number(gte=1))] = 3,
-    yes: Annotated[bool, Parameter(name=["--yes", "-y"], negative=())] = False,
-    dry_run: Annotated[bool, Parameter(negative=())] = False,
-    where: Where | None = None,
-    common: Common | None = None,
-) -> None:
-    """Remove old versions and what interrupted pulls left.
-
-    A current version is never removed, nor, on a claim, one that a workload points to. An interrupted pull that nobody runs
-    now loses its progress.
-
-    Args:
-        volume: A volume, or a model on it.
-        keep: How many of the newest versions of each model stay.
-        yes: Do not ask.
-        dry_run: Print what would be removed.
-    """
-    output = Output(common)
-    with opened(volume, chosen(where), write=not dry_run) as found:
-        if found.version:
-            raise InvalidInput(f"{volume} names one version", hint=f"lading rm {volume}")
-        leftovers = () if found.model else found.volume.leftovers()
-        versions = found.volume.prunable(found.model, keep)
-        kept = _pointed(volume, versions, where)
-        for manifest, who in kept.items():
-            output.say(f"{manifest.model}@{manifest.version} stays: {who} may be loading it")
-        versions = tuple(manifest for manifest in versions if manifest not in kept)
-        removal = Removal(versions=versions, leftovers=leftovers)
-        _carry_out(output, removal, dry_run=dry_run, yes=yes, volume=found.volume)
-
-
-def _pointed(text: str, versions: Sequence[Manifest], where: Where | None) -> dict[Manifest, str]:
-    """The versions that workloads of the claim's namespace point to, with whom; none on a folder of this machine."""
-    from lading.wiring import pointing
-
-    found = pointing.users(text, chosen(where)) if versions else None
-    if found is None:
-        return {}
-    pointed = {manifest: pointing.into(found, manifest) for manifest in versions}
-    return {manifest: pointing.told(who) for manifest, who in pointed.items() if who}
 
 
 def _by_current(text: str, model: str, where: Where | None) -> str:
@@ -301,73 +228,6 @@ def _uncollected() -> Iterator[None]:
         yield
     finally:
         gc.enable()
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Removal:
-    """What is to go: decided, shown, then done."""
-
-    versions: tuple[Manifest, ...] = ()
-    leftovers: tuple[Leftover, ...] = ()
-
-    @property
-    def size_bytes(self) -> int:
-        """What it frees."""
-        return sum(version.size_bytes for version in self.versions) + sum(left.size_bytes for left in self.leftovers)
-
-    def sentence(self) -> str:
-        """What it is, for people."""
-        parts = [_count(len(self.versions), "version"), _count(len(self.leftovers), "leftover")]
-        return f"{' and '.join(part for part in parts if part)}, {units.show_bytes(self.size_bytes)}"
-
-
-def _removal(found: Found, model: str) -> Removal:
-    """A version of *model*, or all, the current one last: it cannot go while others are left."""
-    if found.version is not None:
-        return Removal(versions=(found.volume.manifest(model, found.version),))
-    versions = [manifest for manifest in found.volume.manifests() if manifest.model == model]
-    if not versions:
-        found.volume.manifest(model)  # raises, with the nearest name
-    current = found.volume.current(model)
-    return Removal(versions=tuple(sorted(versions, key=lambda manifest: manifest.version == current)))
-
-
-def _carry_out(output: Output, removal: Removal, *, dry_run: bool, yes: bool, volume: "Volume") -> None:
-    from lading.answers.weights import Removed
-
-    going: list[Manifest | Leftover] = [*removal.versions, *removal.leftovers]
-    documents = [Removed.of(gone, path=_where(volume, gone), dry_run=dry_run) for gone in going]
-    if not documents:
-        output.result(Removed(dry_run=dry_run), "nothing to remove")
-        return
-    if dry_run:
-        for document in documents:
-            output.result(document, f"would remove {_line(document)}")
-        return
-    if not yes:
-        for one in documents:
-            output.say(f"  {one.model}@{one.version}  {one.removed}  {units.show_bytes(one.size_bytes)}")
-    output.confirm(f"Remove {removal.sentence()} from {volume.shown}?", yes=yes)
-    for manifest, document in zip(removal.versions, documents, strict=False):
-        volume.remove(manifest.model, manifest.version)
-        output.result(document, f"removed {_line(document)}")
-    if removal.leftovers:
-        gone = set(volume.sweep())
-        for left, document in zip(removal.leftovers, documents[len(removal.versions) :], strict=True):
-            if left.path in gone:
-                output.result(document, f"removed {_line(document)}")
-
-
-def _where(volume: "Volume", gone: Manifest | Leftover) -> str:
-    """A version's path from the volume's root; a leftover's as a person names it."""
-    if isinstance(gone, Manifest) or not gone.path.is_relative_to(volume.root):
-        return str(gone.path)
-    return layout.place(volume.shown, gone.path.relative_to(volume.root).as_posix())
-
-
-def _line(gone: "Removed") -> str:
-    what = {"staging": " (interrupted pull)", "removal": " (unfinished removal)"}.get(gone.removed or "", "")
-    return f"{gone.model}@{gone.version}{what}, {units.show_bytes(gone.size_bytes)}"
 
 
 def _count(number: int, word: str) -> str:

@@ -85,9 +85,10 @@ class Changing(Readable):
                 self._fs.rmdir(directory)
                 directory = directory.parent
 
-    def sweep(self) -> tuple[Path, ...]:
-        """Remove what killed runs left."""
-        swept = tuple(left.path for left in self.leftovers() if self._remove_leftover(left))
+    def sweep(self, *, idle_s: float = 0.0) -> tuple[Path, ...]:
+        """Remove what killed runs left, stagings only where nothing changed for *idle_s*."""
+        old = (left for left in self.leftovers() if left.kind == "removal" or left.idle_s >= idle_s)
+        swept = tuple(left.path for left in old if self._remove_leftover(left))
         with faults.translated(self._root, "clean up"):
             leftovers.sweep_litter(self._fs, self._root)
         return swept

@@ -5,6 +5,7 @@
 
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 from lading.volume import fs as files
@@ -62,7 +63,17 @@ def _stagings(root: Path) -> Iterator[Leftover]:
             size_bytes=files.tree_bytes(place),
             model=facts.model,
             version=facts.version,
+            idle_s=max(0.0, time.time() - max(_changed_s(journal), _changed_s(place))),
         )
+
+
+def _changed_s(path: Path) -> float:
+    """When anything at *path*, or below it, changed; 0 where nothing is."""
+    times = [0.0]
+    for file in (path, *files.tree_files(path)):
+        with suppress(FileNotFoundError):
+            times.append(file.lstat().st_mtime)
+    return max(times)
 
 
 def _removals(root: Path) -> Iterator[Leftover]:

@@ -225,9 +225,9 @@ class RemoteVolume:
         self._linked().ask("remove", model=model, version=version)
 
     @_again
-    def sweep(self) -> tuple[Path, ...]:
-        """Remove what killed runs left."""
-        return tuple(Path(str(path)) for path in self._linked().ask("sweep").get("paths") or ())
+    def sweep(self, *, idle_s: float = 0.0) -> tuple[Path, ...]:
+        """Remove what killed runs left, stagings only where nothing changed for *idle_s*."""
+        return tuple(Path(str(path)) for path in self._linked().ask("sweep", idle_s=idle_s).get("paths") or ())
 
     @_again
     def adopt(self, adoption: Adoption, *, progress: Progress) -> Manifest:
@@ -368,6 +368,10 @@ def _leftover(found: Any) -> Leftover:
     match found:
         case {"kind": "staging" | "removal" as kind, "path": str(path), "size_bytes": int(size_bytes)}:
             model, version = links.text_or_none(found.get("model")), links.text_or_none(found.get("version"))
-            return Leftover(kind=kind, path=Path(path), size_bytes=size_bytes, model=model, version=version)
+            idle_s = found.get("idle_s")
+            return Leftover(
+                kind=kind, path=Path(path), size_bytes=size_bytes, model=model, version=version,
+                idle_s=float(idle_s) if isinstance(idle_s, int | float) else 0.0,
+            )  # fmt: skip
         case _:
             raise VolumeError("the agent sent a damaged leftover")

@@ -42,6 +42,7 @@ class Leftover:
     Attributes:
         kind: ``staging``: files of an interrupted pull; ``removal``: a removal that was not finished.
         size_bytes: What removing it frees.
+        idle_s: How long ago anything of it changed.
     """
 
     kind: Literal["staging", "removal"]
@@ -49,6 +50,7 @@ class Leftover:
     size_bytes: int
     model: str | None = None
     version: str | None = None
+    idle_s: float = 0.0
 
 
 def version(model: str, name: str) -> PurePosixPath:

@@ -1,6 +1,6 @@
 """Which workloads refer to what is on a claim, for commands that change it: asked of the cluster, matched by path."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -11,11 +11,12 @@ from lading.weights import layout
 from lading.weights.manifest import Manifest
 
 if TYPE_CHECKING:
+    from lading.placement.mounts import Mount
     from lading.placement.users import User, Users
 
 
 def users(text: str, choice: Choice) -> "Users | None":
-    """What points into the claim that *text* names; None where it names a folder of this machine.
+    """What points into the claim that *text* names, or mounts a place on it now; None where it names a folder of this machine.
 
     Raises:
         ClusterError: As the API server says.
@@ -54,8 +55,28 @@ def _touches(path: str, version: str, current: str) -> bool:
 
 
 async def _users(ref: ClaimRef, choice: Choice) -> "Users":
+    from lading.placement import evidence, mounts
     from lading.placement import users as finding
     from lading.wiring import clusters
 
     async with clusters.cluster(replace(choice, namespace=ref.namespace or choice.namespace)) as cluster:
-        return await finding.users(cluster, ref.claim)
+        found = await finding.users(cluster, ref.claim)
+        pods = await evidence.gathered("pods", mounts.unfinished(cluster, ref.claim))
+    unknown = (pods.unknown,) if pods.unknown else ()
+    held = tuple(user for mount in pods.value or () for user in _of_pod(mount))
+    return replace(found, found=(*found.found, *held), unknown=(*found.unknown, *unknown))
+
+
+def _of_pod(mount: "Mount") -> "Iterator[User]":
+    """What a pod mounts now, in the name of the workload that a person made; pods of ours do not count."""
+    from lading.placement.users import User
+
+    if mount.purpose is not None:
+        return
+    owner = mount.workload
+    group = owner.api_version.rpartition("/")[0] if owner else ""
+    for path in mount.sub_paths:
+        yield User(
+            kind=owner.kind if owner else "Pod", group=group, name=owner.name if owner else mount.pod,
+            namespace=mount.namespace, path=path, field="spec.containers", writes=not mount.read_only,
+        )  # fmt: skip
