@@ -36,8 +36,8 @@ STALL_BYTES_PER_S = 16 << 10
 _TRANSIENT = frozenset({408, 425, 429, 500, 502, 503, 504})
 _CODE = re.compile(rb"<Code>([A-Za-z0-9]{1,60})</Code>")
 #: What object stores say, in answers of 400 or 403, when it is the credentials that are wrong.
-_STALE = frozenset({"ExpiredToken", "TokenRefreshRequired", "InvalidToken", "InvalidTokenId", "InvalidAccessKeyId"})
-_CREDENTIAL_CODES = _STALE | {"AuthorizationHeaderMalformed"}
+STALE = frozenset({"ExpiredToken", "TokenRefreshRequired", "InvalidToken", "InvalidTokenId", "InvalidAccessKeyId"})
+_CREDENTIAL_CODES = STALE | {"AuthorizationHeaderMalformed"}
 _BUSY_CODES = frozenset({"SlowDown", "SlowDownRead", "TooManyRequests", "ServiceUnavailable"})
 _TRANSIENT_CODES = frozenset({"RequestTimeout", "InternalError"})
 
@@ -85,6 +85,21 @@ class RangeReader:
             held.close()
         return count
 
+    def ask(self, request: Callable[[], Get]) -> dict[str, str] | None:
+        """The headers of the answer to a HEAD, names in lower case, by this thread's connection; None where it is refused.
+
+        A refusal of a HEAD has no words, and the reading that follows is refused with them.
+        """
+        held = self._connections.get() or self._connections.put(_Held(Connection(self._trust)))
+        held.body = None
+        get = request()
+        answer = held.connection.send(get)
+        answer.close()  # a HEAD has no body: the connection is free for the next request
+        if answer.status in {400, 401, 403, 404}:
+            return None
+        check_status(answer.status, None, get.shown, answer.headers)
+        return {name.lower(): value for name, value in answer.headers.items()}
+
     def close(self) -> None:
         """Close all connections."""
         self._connections.close()
@@ -112,7 +127,7 @@ class RangeReader:
             get = self._request(entry)
             answer = connection.send(get, _headers(get, entry, offset, end))
             code = refusal(answer, get.shown)
-            if not (again and code in _STALE and self._renew()):
+            if not (again and code in STALE and self._renew()):
                 break
         check_status(answer.status, code, get.shown, answer.headers)
         return get.shown, answer

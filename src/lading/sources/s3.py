@@ -1,73 +1,49 @@
 """Objects below a prefix of an S3 bucket as a source.
 
-botocore finds the credentials, lists and signs; the bytes go through `get`. The prefix is a directory, exactly: `s3://b/granite` is
-never also ``granite-2/…``. Empty objects are files; keys that end in ``/`` are directory markers and no files.
+The prefix is a directory, exactly: `s3://b/granite` is never also ``granite-2/…``. Empty objects are files; keys that end in
+``/`` are directory markers and no files. Where the bucket keeps versions, what was listed is what is read, also when it is
+replaced meanwhile; elsewhere a replaced object is refused.
 """
 
 import asyncio
-import os
-import re
 import threading
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from pathlib import PurePosixPath
-from typing import Any, ClassVar
+from typing import ClassVar
 
-import botocore.session
-from botocore import UNSIGNED
-from botocore.config import Config
-from botocore.exceptions import (
-    BotoCoreError,
-    ClientError,
-    HTTPClientError,
-    NoCredentialsError,
-    ProfileNotFound,
-    SSLError,
-)
-from botocore.exceptions import ConnectionError as BotoConnectionError
+from botocore.exceptions import BotoCoreError, ClientError
 
-from lading.errors import (
-    InvalidInput,
-    InvalidReference,
-    SourceDenied,
-    SourceError,
-    SourceMissing,
-    SourceTransient,
-)
-from lading.sources.connection import SOCKET_TIMEOUT_S, Get, Trust, without_secrets
+from lading.errors import InvalidReference, SourceMissing
+from lading.sources import s3_checksums as checksums
+from lading.sources import s3_listing as objects
+from lading.sources.connection import Get
 from lading.sources.get import RangeReader
-from lading.spec.credentials import ADDRESSING_VARIABLE, ANONYMOUS_VARIABLE, VERIFY_TLS_VARIABLE
+from lading.sources.s3_access import Access, Place
+from lading.sources.s3_listing import Stored
 from lading.spec.documents import nearest
 from lading.spec.pull import PLAIN, Choices
 from lading.spec.ref import Reference, SourceRef
 from lading.weights import listing
+from lading.weights.digests import PART_BYTES_KEY
 from lading.weights.listing import Entry, Listing
 
-SIGNATURE_LIFE_S = 900
-_DENIED = frozenset(
-    {"AccessDenied", "InvalidAccessKeyId", "SignatureDoesNotMatch", "ExpiredToken", "InvalidToken", "RequestTimeTooSkewed",
-     "AuthorizationHeaderMalformed", "401", "403"}
-)  # fmt: skip
-_MISSING = frozenset({"NoSuchBucket", "NoSuchKey", "InvalidBucketName", "404"})
+SMALL_BYTES = 8 << 20
+"""Below this a file is not worth a request that asks for its checksums: its ETag was listed."""
+_VERSION = "?versionId="
+_CHECKSUMS = {"x-amz-checksum-mode": "ENABLED"}
 
 
 class S3Source:
-    """Reads ``s3://bucket/prefix``.
-
-    ``choices.endpoint`` is that of another store than AWS, ``http://127.0.0.1:9000``; buckets are then in the path, not the
-    host name. Without it botocore's configuration decides (``AWS_ENDPOINT_URL``, profiles).
-    """
+    """Reads ``s3://bucket/prefix``, and ``s3://bucket/key?versionId=…`` of one object. See `Access` for *choices*."""
 
     understands: ClassVar = frozenset({"endpoint", "requester_pays", "verify_tls"})
 
     def __init__(self, *, choices: Choices = PLAIN) -> None:
-        self._client = _client(choices.endpoint)
-        self._signed = self._client.meta.config.signature_version is not UNSIGNED
-        self._bucket = ""
-        self._signing = threading.Lock()
-        self._reader = RangeReader(
-            self._get, trust=Trust(cafile=os.environ.get("AWS_CA_BUNDLE") or None, verify=_verified())
-        )
+        self._access = Access(choices)
+        self._reader = RangeReader(self._get, trust=self._access.trust, renew=self._access.renew)
+        self._asked: set[str] = set()
+        self._etags_are_md5: bool | None = None
+        self._lock = threading.Lock()
 
     async def resolve(self, ref: Reference) -> Listing:
         """The objects below the prefix, or the one object of that key."""
@@ -79,166 +55,113 @@ class S3Source:
         """See `lading.ports.Source.read_into`."""
         return self._reader.read_into(entry, offset, buffer, end=end)
 
+    def digests(self, entry: Entry) -> Mapping[str, str]:
+        """See `lading.ports.KnowsDigests.digests`.
+
+        Of small files their listed ETag, once one of them showed that ETags are MD5s here; asked again, because the bytes
+        differ from it, the store is asked after all.
+        """
+        small = (entry.size_bytes or 0) < SMALL_BYTES
+        with self._lock:
+            again = entry.key in self._asked
+            self._asked.add(entry.key)
+        if small and not again and self._etags_are_md5 is not None:
+            return _listed_etag(entry) if self._etags_are_md5 else {}
+        headers = self._reader.ask(lambda: self._head(entry))
+        if headers is None:
+            return {}
+        tag = checksums.etag(headers)
+        if small:
+            self._etags_are_md5 = tag is not None
+        return checksums.of_all_bytes(headers) or self._by_etag(entry, tag)
+
     def close(self) -> None:
         """Close all connections."""
         self._reader.close()
-        self._client.close()
+        self._access.close()
 
     def _resolve(self, ref: SourceRef) -> Listing:
-        self._bucket, _, key = ref.location.partition("/")
+        bucket, _, key = ref.location.partition("/")
+        key, version = _without_version(key)
         prefix = key if not key or key.endswith("/") else f"{key}/"
-        with self._faults(ref):
-            entries = [self._entry(item, prefix) for item in self._objects(prefix) if _is_file(item)]
-            if not entries and key and not key.endswith("/"):
-                entries = [self._entry(item, key.rpartition("/")[0] + "/") for item in self._exactly(key)]
-        if not entries:
-            raise SourceMissing(f"{ref} has no objects", hint=self._near(ref, key))
-        return listing.listing(ref, self._name(key, entries), entries)
-
-    def _name(self, key: str, entries: Sequence[Entry]) -> str:
-        """The prefix's last part, a single object's without its suffix, else the bucket."""
-        last = PurePosixPath(key).name or self._bucket
-        return PurePosixPath(last).stem if [entry.path for entry in entries] == [last] else last
-
-    def _objects(self, prefix: str) -> Iterator[dict[str, Any]]:
-        pages = self._client.get_paginator("list_objects_v2").paginate(Bucket=self._bucket, Prefix=prefix)
-        for page in pages:
-            yield from page.get("Contents", ())
-
-    def _exactly(self, key: str) -> list[dict[str, Any]]:
-        """The object of that very key: in the order of a listing it is the first of its prefix."""
-        page = self._client.list_objects_v2(Bucket=self._bucket, Prefix=key, MaxKeys=1)
-        return [item for item in page.get("Contents", ()) if item["Key"] == key]
-
-    def _entry(self, item: dict[str, Any], prefix: str) -> Entry:
-        path = item["Key"].removeprefix(prefix)
-        return Entry(path=path, size_bytes=item["Size"], etag=item["ETag"], key=f"{self._bucket}/{item['Key']}")
+        with self._access.faults(ref.shown, missing=lambda code: self._missing(ref, bucket, code)):
+            found = [] if version else list(objects.below(self._access, bucket, prefix))
+            if not found and key and not key.endswith("/"):
+                prefix = key.rpartition("/")[0] + "/" if "/" in key else ""
+                found = list(objects.exactly(self._access, bucket, key, version))
+        if not found:
+            raise SourceMissing(f"{ref} has no objects", hint=self._near(ref, bucket, key))
+        entries = [_entry(bucket, item, prefix) for item in found]
+        return listing.listing(ref, _name(bucket, key, entries), entries)
 
     def _get(self, entry: Entry) -> Get:
-        """A signed request; the signature is for this object alone and a quarter of an hour."""
-        bucket, _, key = entry.key.partition("/")
-        with self._signing:
-            url = self._client.generate_presigned_url(
-                "get_object", Params={"Bucket": bucket, "Key": key}, ExpiresIn=SIGNATURE_LIFE_S
-            )
-        return Get(url=url, shown=f"s3://{entry.key}")
+        return self._access.request("GET", Place.of(entry.key))
 
-    def _near(self, ref: SourceRef, key: str) -> str | None:
+    def _head(self, entry: Entry, part: int | None = None) -> Get:
+        query = {"partNumber": str(part)} if part else {}
+        return self._access.request("HEAD", Place.of(entry.key), query=query, headers={} if part else _CHECKSUMS)
+
+    def _by_etag(self, entry: Entry, tag: str | None) -> dict[str, str]:
+        """*tag* as a digest; of an upload in parts with the size of these, where the store tells it."""
+        if tag is None:
+            return {}
+        count = checksums.part_count(tag)
+        if count is None:
+            return {"etag": tag}
+        first = self._part_bytes(entry, 1)
+        last = self._part_bytes(entry, count) if first and count > 1 else first
+        if not first or not last or not checksums.are_even(entry.size_bytes or 0, count, first, last):
+            return {}
+        return {"etag": tag, PART_BYTES_KEY: str(first)}
+
+    def _part_bytes(self, entry: Entry, number: int) -> int | None:
+        headers = self._reader.ask(lambda: self._head(entry, number))
+        return None if headers is None else checksums.part_size_bytes(headers)
+
+    def _missing(self, ref: SourceRef, bucket: str, code: str) -> SourceMissing:
+        if code not in {"NoSuchBucket", "InvalidBucketName"}:
+            return SourceMissing(f"{ref} does not exist ({code})")
+        try:
+            near = _suggestion("s3://", bucket, objects.buckets(self._access))
+        except (ClientError, BotoCoreError):
+            near = None
+        return SourceMissing(f"there is no bucket {bucket!r} ({code})", hint=near)
+
+    def _near(self, ref: SourceRef, bucket: str, key: str) -> str | None:
         """The nearest prefixes that are there; nothing where they may not be listed."""
         parent = key.rstrip("/").rpartition("/")[0]
-        parent = f"{parent}/" if parent else ""
         try:
-            page = self._client.list_objects_v2(Bucket=self._bucket, Prefix=parent, Delimiter="/", MaxKeys=1000)
+            found = objects.folders(self._access, bucket, f"{parent}/" if parent else "")
         except (ClientError, BotoCoreError):
             return None
-        found = [item["Prefix"] for item in page.get("CommonPrefixes", ())]
-        return (
-            _suggestion(f"s3://{self._bucket}/", key.rstrip("/") + "/", found)
-            or f"the bucket has nothing below {str(ref)!r}"
-        )
-
-    def _near_bucket(self) -> str | None:
-        try:
-            found = [item["Name"] for item in self._client.list_buckets().get("Buckets", ())]
-        except (ClientError, BotoCoreError):
-            return None
-        return _suggestion("s3://", self._bucket, found)
-
-    @contextmanager
-    def _faults(self, ref: SourceRef) -> Iterator[None]:
-        """What botocore raises, in our words."""
-        try:
-            yield
-        except ClientError as error:
-            raise self._told(ref, error) from error
-        except NoCredentialsError as error:
-            raise SourceDenied(f"no credentials for {ref} were found", hint=_CREDENTIALS) from error
-        except SSLError as error:
-            raise SourceError(
-                f"the certificate of {without_secrets(self._client.meta.endpoint_url)} cannot be trusted",
-                hint="name your CA bundle in AWS_CA_BUNDLE",
-            ) from error
-        except (HTTPClientError, BotoConnectionError) as error:
-            raise SourceTransient(
-                f"{without_secrets(self._client.meta.endpoint_url)} cannot be reached: {_reason(error)}",
-                hint="is --endpoint right, is the server up?",
-            ) from error
-        except BotoCoreError as error:
-            raise SourceError(f"{ref}: {error}") from error
-
-    def _told(self, ref: SourceRef, error: ClientError) -> SourceError:
-        code = str(error.response.get("Error", {}).get("Code", "unknown"))
-        status = int(error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
-        if code in _MISSING:
-            return SourceMissing(f"there is no bucket {self._bucket!r} ({code})", hint=self._near_bucket())
-        if code in _DENIED or status in {401, 403}:
-            what = "refused the credentials" if self._signed else "wants credentials, and none were found"
-            return SourceDenied(f"{ref}: the store {what} ({code})", hint=_CREDENTIALS)
-        if status >= 500 or code in {"SlowDown", "RequestTimeout", "ServiceUnavailable"}:
-            return SourceTransient(f"{ref}: the store answered {status} {code}", hint="try again later")
-        return SourceError(f"{ref}: the store answered {status} {code}")
+        near = _suggestion(f"s3://{bucket}/", key.rstrip("/") + "/", found)
+        return near or f"the bucket has nothing below {str(ref)!r}"
 
 
-_CREDENTIALS = (
-    "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE, to an account that may list and read it"
-)
+def _without_version(key: str) -> tuple[str, str | None]:
+    """A key, and the version that follows it; keys may have other question marks."""
+    plain, found, version = key.rpartition(_VERSION)
+    return (plain, version) if found and plain and version else (key, None)
 
 
-def _client(endpoint: str | None) -> Any:
-    """A client of botocore: path style for every store that is not AWS, unsigned where there are no credentials."""
-    if endpoint is not None and "@" in endpoint:
-        raise InvalidInput(
-            "--endpoint has a user or password in it",
-            hint="give them as AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or as a profile",
-        )
-    if endpoint is not None and not endpoint.startswith(("http://", "https://")):
-        raise InvalidInput(f"--endpoint {endpoint!r} is not an address", hint=f"write `--endpoint http://{endpoint}`")
-    try:
-        session = botocore.session.get_session()
-        signed = os.environ.get(ANONYMOUS_VARIABLE) != "true" and session.get_credentials() is not None
-        style = os.environ.get(ADDRESSING_VARIABLE, "auto")
-        client = _made(session, endpoint, _config(style, signed=signed))
-        if style != "auto" or ".amazonaws." in client.meta.endpoint_url:
-            return client
-        return _made(session, endpoint, _config("path", signed=signed))
-    except ProfileNotFound as error:
-        raise InvalidInput(str(error), hint="AWS_PROFILE names a profile of ~/.aws/config") from error
-    except (BotoCoreError, ValueError) as error:
-        raise InvalidInput(f"the S3 configuration cannot be used: {error}") from error
-
-
-def _made(session: botocore.session.Session, endpoint: str | None, config: Config) -> Any:
-    region = session.get_config_variable("region") or "us-east-1"
-    unchecked = {} if _verified() else {"verify": False}
-    return session.create_client("s3", region_name=region, endpoint_url=endpoint, config=config, **unchecked)
-
-
-def _verified() -> bool:
-    return os.environ.get(VERIFY_TLS_VARIABLE) != "false"
-
-
-def _config(style: str, *, signed: bool) -> Config:
-    return Config(
-        signature_version="s3v4" if signed else UNSIGNED,
-        s3={"addressing_style": style},
-        connect_timeout=SOCKET_TIMEOUT_S,
-        read_timeout=SOCKET_TIMEOUT_S,
-        retries={"mode": "standard", "total_max_attempts": 3},
-        user_agent_extra="lading",
+def _entry(bucket: str, item: Stored, prefix: str) -> Entry:
+    return Entry(
+        path=item.key.removeprefix(prefix),
+        size_bytes=item.size_bytes,
+        etag=item.etag,
+        key=Place(bucket=bucket, key=item.key, version=item.version).text,
     )
 
 
-def _is_file(item: dict[str, Any]) -> bool:
-    """Whether a listed object is a file: a key that ends in ``/`` marks a directory.
+def _name(bucket: str, key: str, entries: Sequence[Entry]) -> str:
+    """The prefix's last part, a single object's without its suffix, else the bucket."""
+    last = PurePosixPath(key).name or bucket
+    return PurePosixPath(last).stem if [entry.path for entry in entries] == [last] else last
 
-    Raises:
-        SourceError: Such a key with bytes in it: they could not be written, and must not be lost silently.
-    """
-    if not item["Key"].endswith("/"):
-        return True
-    if item["Size"]:
-        raise SourceError(f"the object {item['Key']!r} has {item['Size']} bytes under a directory's name")
-    return False
+
+def _listed_etag(entry: Entry) -> dict[str, str]:
+    tag = (entry.etag or "").strip('"')
+    return {"etag": tag} if checksums.part_count(tag) is None and checksums.is_etag(tag) else {}
 
 
 def _suggestion(start: str, wanted: str, found: list[str]) -> str | None:
@@ -250,8 +173,3 @@ def _suggestion(start: str, wanted: str, found: list[str]) -> str | None:
         return f"did you mean {start}{near}?"
     more = f" and {len(found) - 5} more" if len(found) > 5 else ""
     return "there are: " + ", ".join(f"{start}{name}" for name in found[:5]) + more
-
-
-def _reason(error: BotoCoreError) -> str:
-    """Botocore's own kind of fault, as words: ``EndpointConnectionError`` → ``endpoint connection error``."""
-    return re.sub(r"(?<=[a-z])(?=[A-Z])", " ", type(error).__name__).lower()

@@ -1,0 +1,296 @@
+"""How an S3 store is reached: by whose keys, at which address, believing which certificates; what its refusals mean.
+
+botocore finds the credentials (environment, profile, SSO, web identity, instance metadata), resolves endpoints, and makes
+the few requests that list; requests for bytes are signed here, one by one, so that keys which end are followed by new ones.
+"""
+
+import os
+import re
+import ssl
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qs, quote, unquote
+
+import botocore.session
+from botocore import UNSIGNED
+from botocore.config import Config
+from botocore.exceptions import (
+    BotoCoreError,
+    ClientError,
+    CredentialRetrievalError,
+    HTTPClientError,
+    NoCredentialsError,
+    ProfileNotFound,
+    SSLError,
+    SSOError,
+    TokenRetrievalError,
+)
+from botocore.exceptions import ConnectionError as BotoConnectionError
+from botocore.httpsession import get_cert_path
+
+from lading.errors import InvalidInput, SourceBusy, SourceDenied, SourceError, SourceMissing, SourceTransient
+from lading.sources import s3_signing as signing
+from lading.sources.connection import SOCKET_TIMEOUT_S, Get, Trust, without_secrets
+from lading.sources.get import skewed
+from lading.spec.credentials import ADDRESSING_VARIABLE, ANONYMOUS_VARIABLE, VERIFY_TLS_VARIABLE
+from lading.spec.pull import PLAIN, Choices
+
+_DENIED = frozenset(
+    {"AccessDenied", "InvalidAccessKeyId", "SignatureDoesNotMatch", "ExpiredToken", "InvalidToken", "InvalidTokenId",
+     "AuthorizationHeaderMalformed", "401", "403"}
+)  # fmt: skip
+_MISSING = frozenset({"NoSuchBucket", "NoSuchKey", "NoSuchVersion", "InvalidBucketName", "404"})
+_BUSY = frozenset({"SlowDown", "SlowDownRead", "ServiceUnavailable", "TooManyRequests", "429", "503"})
+_CREDENTIALS = (
+    "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE, to an account that may list and read it"
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Place:
+    """One object; of one version, where its bucket keeps versions."""
+
+    bucket: str
+    key: str
+    version: str | None = None
+
+    def __str__(self) -> str:
+        return f"s3://{self.bucket}/{self.key}"
+
+    @property
+    def text(self) -> str:
+        """As one line, for `Place.of`."""
+        return f"{self.bucket}/{quote(self.key)}" + (f"?{quote(self.version)}" if self.version else "")
+
+    @classmethod
+    def of(cls, text: str) -> "Place":
+        """What `text` was made from."""
+        path, _, version = text.partition("?")
+        bucket, _, key = path.partition("/")
+        return cls(bucket=bucket, key=unquote(key), version=unquote(version) or None)
+
+
+class Access:
+    """A store, as one user reaches it. Thread-safe.
+
+    ``choices.endpoint`` is that of another store than AWS, ``http://127.0.0.1:9000``; buckets are then in the path, not the
+    host name. Without it botocore's configuration decides (``AWS_ENDPOINT_URL``, profiles).
+
+    Attributes:
+        client: botocore's, for listing; its faults are to be met by `faults`.
+        trust: Which servers are believed.
+        paid: What every call of `client` is given besides, where the requester pays.
+
+    Raises:
+        InvalidInput: The endpoint, the profile or another part of the configuration cannot be used.
+    """
+
+    def __init__(self, choices: Choices = PLAIN) -> None:
+        _check_endpoint(choices.endpoint)
+        self._headers = {"x-amz-request-payer": "requester"} if choices.requester_pays else {}
+        self.paid = {"RequestPayer": "requester"} if choices.requester_pays else {}
+        self._lock = threading.Lock()
+        self._addresses: dict[str, _Address] = {}
+        self._generation = 0
+        self._used = threading.local()
+        with _configured():
+            session = botocore.session.get_session()
+            verify = choices.verify_tls and os.environ.get(VERIFY_TLS_VARIABLE) != "false"
+            self.trust = Trust(cafile=_authorities(session), verify=verify)
+            self._credentials = None if os.environ.get(ANONYMOUS_VARIABLE) == "true" else session.get_credentials()
+            self.client = _client(session, choices.endpoint, self.trust, signed=self.signed)
+
+    @property
+    def signed(self) -> bool:
+        """Whether requests are somebody's; without credentials they are anyone's."""
+        return self._credentials is not None
+
+    def request(
+        self,
+        method: str,
+        place: Place,
+        *,
+        query: Mapping[str, str] | None = None,
+        headers: Mapping[str, str] | None = None,
+        payload_sha256: str = signing.EMPTY_SHA256,
+    ) -> Get:
+        """A request for *place*, signed now; headers that do not begin with ``x-amz-`` may be added later.
+
+        Raises:
+            SourceDenied, SourceTransient: There are no credentials any more, or they cannot be fetched now.
+        """
+        with self.faults(str(place)):
+            address = self._address(place.bucket)
+            url = address.base + signing.encoded_path(place.key)
+            asked = {**(query or {}), **({"versionId": place.version} if place.version else {})}
+            if asked:
+                url += f"?{signing.encoded_query(asked)}"
+            sent = {**self._headers, **(headers or {})}
+            self._used.generation, credentials = self._generation, self._credentials
+            if credentials is not None:
+                frozen = credentials.get_frozen_credentials()  # refreshed, where it is near its end
+                keys = signing.Keys(access_key=frozen.access_key, secret_key=frozen.secret_key, token=frozen.token)
+                sent = signing.signed(
+                    method, url, sent, keys=keys, region=address.region, at=datetime.now(UTC),
+                    payload_sha256=payload_sha256,
+                )  # fmt: skip
+        return Get(url=url, shown=str(place), headers=sent, method=method)
+
+    def renew(self) -> bool:
+        """Look for credentials anew, where the store refused those of this thread's last request; whether others were found.
+
+        Also where botocore holds them good: a file that another program writes, a token that was revoked.
+        """
+        with self._lock:
+            if self._credentials is None:
+                return False
+            if self._used.generation != self._generation:
+                return True  # another thread did, meanwhile
+            before = self._credentials.get_frozen_credentials()
+            with self.faults("the store"):
+                found = botocore.session.get_session().get_credentials()
+                if found is None or found.get_frozen_credentials() == before:
+                    return False
+            self._credentials = found
+            self._generation += 1
+            return True
+
+    def close(self) -> None:
+        """Close all connections of `client`."""
+        self.client.close()
+
+    @contextmanager
+    def faults(self, shown: str, *, missing: Callable[[str], SourceError] | None = None) -> Iterator[None]:
+        """What botocore raises, in our words; *shown* is what was asked for, *missing* tells of what is not there by its code."""
+        try:
+            yield
+        except ClientError as error:
+            code = str(error.response.get("Error", {}).get("Code", "unknown"))
+            if missing is not None and code in _MISSING:
+                raise missing(code) from error
+            raise _told(shown, code, error.response, signed=self.signed) from error
+        except NoCredentialsError as error:
+            raise SourceDenied(f"no credentials for {shown} were found", hint=_CREDENTIALS) from error
+        except (SSOError, TokenRetrievalError) as error:
+            profile = os.environ.get("AWS_PROFILE", "default")
+            raise SourceDenied(f"{shown}: {error}", hint=f"aws sso login --profile {profile}") from error
+        except CredentialRetrievalError as error:
+            raise SourceDenied(f"{shown}: {error}", hint=_CREDENTIALS) from error
+        except SSLError as error:
+            raise SourceError(
+                f"the certificate of {without_secrets(self.client.meta.endpoint_url)} cannot be trusted",
+                hint="name your CA bundle in AWS_CA_BUNDLE",
+            ) from error
+        except (HTTPClientError, BotoConnectionError) as error:
+            raise SourceTransient(
+                f"{without_secrets(self.client.meta.endpoint_url)} cannot be reached: {_reason(error)}",
+                hint="is --endpoint right, is the server up?",
+            ) from error
+        except BotoCoreError as error:
+            raise SourceError(f"{shown}: {error}") from error
+
+    def _address(self, bucket: str) -> "_Address":
+        """Where the bucket's objects are: botocore is asked once, and knows endpoints, styles, and a bucket's own region."""
+        known = self._addresses.get(bucket)
+        if known is None:
+            with self._lock:
+                url = self.client.generate_presigned_url("get_object", Params={"Bucket": bucket, "Key": "x"})
+            base, _, query = url.partition("?")
+            scope = parse_qs(query).get("X-Amz-Credential", [""])[0].split("/")
+            known = _Address(base=base.removesuffix("x"), region=scope[2] if len(scope) > 2 else "")
+            self._addresses[bucket] = known
+        return known
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Address:
+    """What comes before a bucket's keys, and the region that signatures name."""
+
+    base: str
+    region: str
+
+
+def _check_endpoint(endpoint: str | None) -> None:
+    if endpoint is not None and "@" in endpoint:
+        raise InvalidInput(
+            "--endpoint has a user or password in it",
+            hint="give them as AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or as a profile",
+        )
+    if endpoint is not None and not endpoint.startswith(("http://", "https://")):
+        raise InvalidInput(f"--endpoint {endpoint!r} is not an address", hint=f"write `--endpoint http://{endpoint}`")
+
+
+@contextmanager
+def _configured() -> Iterator[None]:
+    try:
+        yield
+    except ProfileNotFound as error:
+        raise InvalidInput(str(error), hint="AWS_PROFILE names a profile of ~/.aws/config") from error
+    except (BotoCoreError, ValueError) as error:
+        raise InvalidInput(f"the S3 configuration cannot be used: {error}") from error
+
+
+def _authorities(session: Any) -> str:
+    """The certificates to believe, for listing and for bytes alike: those named, else this system's, else botocore's."""
+    named = session.get_config_variable("ca_bundle")
+    if named and not Path(named).exists():
+        raise InvalidInput(
+            f"the CA bundle {named} is not there", hint="AWS_CA_BUNDLE names it, or ca_bundle of a profile"
+        )
+    return named or ssl.get_default_verify_paths().cafile or get_cert_path(True)
+
+
+def _client(session: Any, endpoint: str | None, trust: Trust, *, signed: bool) -> Any:
+    """A client of botocore: path style for every store that is not AWS, unsigned where there are no credentials."""
+    style = os.environ.get(ADDRESSING_VARIABLE, "auto")
+    client = _made(session, endpoint, _config(style, signed=signed), trust)
+    if style != "auto" or ".amazonaws." in client.meta.endpoint_url:
+        return client
+    configured = (session.get_scoped_config().get("s3") or {}).get("addressing_style")  # of the profile
+    return _made(session, endpoint, _config(configured or "path", signed=signed), trust)
+
+
+def _made(session: Any, endpoint: str | None, config: Config, trust: Trust) -> Any:
+    region = session.get_config_variable("region") or "us-east-1"
+    verify = trust.cafile if trust.verify else False
+    return session.create_client("s3", region_name=region, endpoint_url=endpoint, config=config, verify=verify)
+
+
+def _config(style: str, *, signed: bool) -> Config:
+    return Config(
+        signature_version="s3v4" if signed else UNSIGNED,
+        s3={"addressing_style": style},
+        connect_timeout=SOCKET_TIMEOUT_S,
+        read_timeout=SOCKET_TIMEOUT_S,
+        retries={"mode": "standard", "total_max_attempts": 3},
+        user_agent_extra="lading",
+    )
+
+
+def _told(shown: str, code: str, response: Mapping[str, Any], *, signed: bool) -> SourceError:
+    """What a store's refusal means."""
+    metadata = response.get("ResponseMetadata", {})
+    status = int(metadata.get("HTTPStatusCode", 0))
+    said = f"{shown}: the store answered {status} {code}"
+    if code in _MISSING:
+        return SourceMissing(f"{shown} does not exist ({code})")
+    if code == "RequestTimeTooSkewed":
+        return skewed(shown, metadata.get("HTTPHeaders", {}).get("date"))
+    if code in _DENIED or status in {401, 403}:
+        what = "refused the credentials" if signed else "wants credentials, and none were found"
+        return SourceDenied(f"{shown}: the store {what} ({code})", hint=_CREDENTIALS)
+    if code in _BUSY or status in {429, 503}:
+        return SourceBusy(said, hint="it asks for fewer requests; try again later")
+    if status >= 500 or code == "RequestTimeout":
+        return SourceTransient(said, hint="try again later")
+    return SourceError(said)
+
+
+def _reason(error: BotoCoreError) -> str:
+    """Botocore's own kind of fault, as words: ``EndpointConnectionError`` → ``endpoint connection error``."""
+    return re.sub(r"(?<=[a-z])(?=[A-Z])", " ", type(error).__name__).lower()
