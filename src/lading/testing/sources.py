@@ -138,11 +138,15 @@ class SourceContract:
         assert all(data == CONTENT[path] for path, data in read)
 
     def test_a_file_replaced_after_the_listing_is_refused(self, origin: Origin) -> None:
-        """Before its first byte was read."""
+        """Before its first byte was read; a source that keeps what was (a commit) may read it as it was listed."""
         entry = _entry(_filled(origin), "config.json")
         origin.put("config.json", b'{"a": 3}')
-        with _Closing(origin) as source, pytest.raises(SourceChanged):
-            _read(source, entry)
+        with _Closing(origin) as source:
+            try:
+                data = _read(source, entry)
+            except SourceChanged:
+                return
+        assert data == CONTENT["config.json"]
 
     def test_two_contents_are_never_mixed(self, origin: Origin) -> None:
         """A file replaced while it is read is refused, or read to its end as it was."""
@@ -159,11 +163,15 @@ class SourceContract:
         assert data == BIG
 
     def test_a_file_that_is_gone_is_said_to_be(self, origin: Origin) -> None:
-        """As changed or as missing."""
+        """As changed or as missing; a source that keeps what was may read it as it was listed."""
         entry = _entry(_filled(origin), "config.json")
         origin.remove("config.json")
-        with _Closing(origin) as source, pytest.raises((SourceChanged, SourceMissing)):
-            _read(source, entry)
+        with _Closing(origin) as source:
+            try:
+                data = _read(source, entry)
+            except (SourceChanged, SourceMissing):
+                return
+        assert data == CONTENT["config.json"]
 
     def test_nothing_there_is_missing(self, origin: Origin) -> None:
         """With a message that names it."""
