@@ -5,6 +5,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from lading.spec.ref import Reference
+from lading.weights.archive import Kind
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -19,6 +20,7 @@ class Entry:
         digests: What else the source says of the content, by algorithm, as `lading.weights.digests` names them; each
             is computed while the file is written, and compared.
         key: Where the source finds it; private to the source.
+        archive: It is an archive of this kind, which is not to be kept: its members are the files.
     """
 
     path: str
@@ -27,6 +29,7 @@ class Entry:
     sha256: str | None = None
     digests: Mapping[str, str] = field(default_factory=dict, compare=False)
     key: str = field(default="", compare=False)
+    archive: Kind | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,12 +41,18 @@ class Listing:
         name: The source's own name for it (the last part of a prefix, a folder's name), for a default model name.
         revision: What the source calls this state (a hub commit), or the digest of the entries.
         entries: Sorted by path, no path twice.
+        version: What the source calls this version, where it is a volume; it is called so again.
+        origin: Where the content came from before it lay at *ref*, as the manifest there says; None: from *ref*.
+        notes: What a person should read of it, one sentence each.
     """
 
     ref: Reference
     name: str
     revision: str
     entries: tuple[Entry, ...]
+    version: str | None = None
+    origin: str | None = None
+    notes: tuple[str, ...] = field(default=(), compare=False)
 
     @property
     def size_bytes(self) -> int:
