@@ -121,7 +121,7 @@ class Links:
         return Get(url=link.url, shown=entry.key, headers=link.headers)
 
     def forget(self, entry: Entry) -> bool:
-        """Ask anew the next time: the link was refused. False where it was just given, or none was used."""
+        """Ask anew the next time, as the link was refused; False where there was none."""
         return self._known.pop(entry.key, None) is not None
 
     def close(self) -> None:

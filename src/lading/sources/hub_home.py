@@ -117,14 +117,12 @@ def cached_entries(cache: Path, repo: str, commit: str) -> Iterator[Entry]:
         file = snapshot / path
         found = file.stat()
         content = file.resolve().name if file.is_symlink() else ""
-        oid = content if _OID.fullmatch(content) else None
-        yield Entry(
-            path=path,
-            size_bytes=found.st_size,
-            sha256=content if _SHA256.fullmatch(content) else None,
-            etag=oid or f"{found.st_mtime_ns:x}-{found.st_size:x}",
-            digests={"git-sha1": oid} if oid else {},
-        )
+        if _SHA256.fullmatch(content):
+            yield Entry(path=path, size_bytes=found.st_size, sha256=content)
+        elif _OID.fullmatch(content):
+            yield Entry(path=path, size_bytes=found.st_size, etag=content, digests={"git-sha1": content})
+        else:
+            yield Entry(path=path, size_bytes=found.st_size, etag=f"{found.st_mtime_ns:x}-{found.st_size:x}")
 
 
 # -------------------------------------------------------------------------------------------------------------- parts
@@ -155,7 +153,8 @@ def _checked(token: str, place: str) -> str:
     """*token*, unless it cannot stand in a header: then it is something else, and is not shown."""
     if not _TOKEN.fullmatch(token):
         raise SourceDenied(
-            f"{place} has no token: there are spaces, line ends or other signs in it", hint="a token is one word, hf_…"
+            f"{place} has no token: there are spaces, line ends or other signs in it",
+            hint=f"put one word there, as {PUBLIC}/settings/tokens shows it",
         )
     return token
 
