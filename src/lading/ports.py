@@ -181,7 +181,27 @@ class UploadJournal(Protocol):
         """The file is there."""
 
     def forgotten(self, path: str) -> None:
-        """The upload was aborted."""
+        """The upload was aborted, or the file is not what was sent."""
+
+
+class UploadJournals(Protocol):
+    """Where the journals of pushes are, by the id of their transfer (`lading.weights.plan.transfer_id`)."""
+
+    def finished(self, transfer: str) -> Mapping[str, FileEntry]:
+        """What an earlier attempt completed, without making a journal."""
+
+    def opened(self, transfer: str, destination: str) -> AbstractContextManager[UploadJournal]:
+        """The journal, held by this process.
+
+        Raises:
+            ModelBusy: Another process is at the same push.
+        """
+
+    def stale(self, transfer: str, destination: str) -> Iterator[tuple[str, Mapping[str, Unfinished]]]:
+        """Pushes of other content to *destination* that nobody is at: their ids, and the uploads that they left."""
+
+    def remove(self, transfer: str) -> None:
+        """Forget a push; silent where there is none."""
 
 
 @runtime_checkable

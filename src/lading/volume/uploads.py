@@ -52,12 +52,13 @@ class _Facts:
                     self.finished[path] = FileEntry.model_validate({"path": path, **entry})
             case {"forgotten": {"path": str(path)}}:
                 self.unfinished.pop(path, None)
+                self.finished.pop(path, None)
             case _:
                 pass  # torn, or of a newer version
 
 
 class JournalOfUploads:
-    """A journal that is written to (`lading.ports.UploadJournal`); made by `opened`."""
+    """A journal that is written to (`lading.ports.UploadJournal`); made by `Journals.opened`."""
 
     def __init__(self, file: TextIO, facts: _Facts) -> None:
         self._file = file
@@ -73,6 +74,10 @@ class JournalOfUploads:
     def finished(self) -> Mapping[str, FileEntry]:
         """Files that were completed."""
         return dict(self._facts.finished)
+
+    def begin(self, destination: str) -> None:
+        """Say where it goes."""
+        self._say({"push": {"destination": destination}})
 
     def begun(self, path: str, upload: str, mark: str) -> None:
         """An upload was begun."""
@@ -97,39 +102,48 @@ class JournalOfUploads:
             self._facts.fold(fact)
 
 
-@contextmanager
-def opened(folder: Path, transfer: str, destination: str) -> Iterator[JournalOfUploads]:
-    """The journal of *transfer* in *folder*, held while the context lasts; it stays for the next attempt.
+class Journals:
+    """The journals in *folder* (`lading.ports.UploadJournals`), which is made with the first."""
 
-    Raises:
-        ModelBusy: Another process is at the same push.
-    """
-    folder.mkdir(parents=True, exist_ok=True)
-    with (folder / f"{transfer}.jsonl").open("a+", encoding="utf-8") as file:
-        if not _held(file):
-            raise ModelBusy(f"another push to {destination} is running", hint="wait for it to end")
-        facts = _read(file)
-        journal = JournalOfUploads(file, facts)
-        if facts.destination is None:
-            journal._say({"push": {"destination": destination}})
-        yield journal
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
 
+    def finished(self, transfer: str) -> Mapping[str, FileEntry]:
+        """See `lading.ports.UploadJournals.finished`."""
+        with suppress(FileNotFoundError), self._path(transfer).open(encoding="utf-8") as file:
+            return _read(file).finished
+        return {}
 
-def remove(folder: Path, transfer: str) -> None:
-    """Forget a push that is done."""
-    (folder / f"{transfer}.jsonl").unlink(missing_ok=True)
-    with suppress(OSError):
-        folder.rmdir()
+    @contextmanager
+    def opened(self, transfer: str, destination: str) -> Iterator[JournalOfUploads]:
+        """See `lading.ports.UploadJournals.opened`; it stays for the next attempt."""
+        self._folder.mkdir(parents=True, exist_ok=True)
+        with self._path(transfer).open("a+", encoding="utf-8") as file:
+            if not _held(file):
+                raise ModelBusy(f"another push of this to {destination} is running", hint="wait for it to end")
+            facts = _read(file)
+            journal = JournalOfUploads(file, facts)
+            if facts.destination is None:
+                journal.begin(destination)
+            yield journal
 
+    def stale(self, transfer: str, destination: str) -> Iterator[tuple[str, Mapping[str, Unfinished]]]:
+        """See `lading.ports.UploadJournals.stale`."""
+        for path in sorted(self._folder.glob("*.jsonl")):
+            if path.stem == transfer:
+                continue
+            with suppress(FileNotFoundError), path.open("a+", encoding="utf-8") as file:
+                if _held(file) and (facts := _read(file)).destination == destination:
+                    yield path.stem, facts.unfinished
 
-def stale(folder: Path, transfer: str, destination: str) -> Iterator[tuple[str, Mapping[str, Unfinished]]]:
-    """Pushes of other content to the same *destination* that nobody is at: their ids, and uploads that they left."""
-    for path in sorted(folder.glob("*.jsonl")):
-        if path.stem == transfer:
-            continue
-        with suppress(FileNotFoundError), path.open("a+", encoding="utf-8") as file:
-            if _held(file) and (facts := _read(file)).destination == destination:
-                yield path.stem, facts.unfinished
+    def remove(self, transfer: str) -> None:
+        """See `lading.ports.UploadJournals.remove`."""
+        self._path(transfer).unlink(missing_ok=True)
+        with suppress(OSError):
+            self._folder.rmdir()  # the last one
+
+    def _path(self, transfer: str) -> Path:
+        return self._folder / f"{transfer}.jsonl"
 
 
 def _held(file: TextIO) -> bool:

@@ -1,7 +1,9 @@
 """What a push has to send: a pure function of what the source has, what the destination has, and what is known of that."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+
+from awscrt import checksums
 
 from lading.weights import names
 from lading.weights.listing import Entry, Listing
@@ -74,6 +76,14 @@ def part_bytes(size_bytes: int | None, least: int) -> int:
     while (size_bytes or 0) > length * MOST_PARTS:
         length *= 2
     return length
+
+
+def whole_crc(parts: Iterable[tuple[int, int]]) -> int:
+    """CRC-64/NVME of a file, from that and the size of each of its parts, in order."""
+    crc = 0
+    for part_crc, size_bytes in parts:
+        crc = checksums.combine_crc64nvme(crc, part_crc, size_bytes)
+    return crc
 
 
 def is_another(manifest: Manifest | None, found: Listing) -> bool:
