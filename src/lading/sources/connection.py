@@ -172,8 +172,12 @@ def _host(parts: SplitResult) -> str:
 
 def _redirected(url: str, target: str, headers: Mapping[str, str], shown: str) -> tuple[str, dict[str, str]]:
     """Where a redirect leads, and the headers that may go there: never a password or a token to another place."""
-    new = urljoin(url, quote(target, safe="%/:=&?~#+!$,;'@()*[]"))
-    old_parts, new_parts = urlsplit(url), urlsplit(new)
+    try:
+        new = urljoin(url, quote(target, safe="%/:=&?~#+!$,;'@()*[]"))
+        old_parts, new_parts = urlsplit(url), urlsplit(new)
+        new_parts.port  # noqa: B018 - raises where it is none
+    except ValueError as error:
+        raise SourceError(f"{shown} redirects to what is no address") from error
     if new_parts.scheme not in {"http", "https"} or (old_parts.scheme, new_parts.scheme) == ("https", "http"):
         raise SourceError(f"{shown} redirects to {without_secrets(new)}, which is not as safe")
     if (old_parts.scheme, old_parts.netloc) == (new_parts.scheme, new_parts.netloc):

@@ -83,6 +83,9 @@ class RangeReader:
             raise
         if body.broken:
             held.close()
+        elif count == 0 and entry.size_bytes is not None and (end is None or offset < end):
+            held.close()  # its length was not told, and so its end is no proof
+            raise SourceTransient(f"{body.shown} ended at byte {offset:,} of {entry.size_bytes:,}")
         return count
 
     def ask(self, request: Callable[[], Get]) -> dict[str, str] | None:
@@ -151,6 +154,7 @@ class Body:
     Attributes:
         position: Offset in the file of the next byte.
         broken: No more can be read from it.
+        shown: What messages call it.
     """
 
     def __init__(
@@ -161,7 +165,7 @@ class Body:
         self.broken = False
         self._whole = answer.status == 200
         self._answer = answer
-        self._shown = shown
+        self.shown = shown
         self._clock = clock
         self._pace = Pace()
 
@@ -181,7 +185,7 @@ class Body:
         began = now = self._clock()
         while got < len(buffer):
             try:
-                with faults(self._shown):
+                with faults(self.shown):
                     count = self._receive(buffer[got:])
             except SourceTransient:
                 self.broken = True
@@ -194,7 +198,7 @@ class Body:
                 break
         if not self.broken and self._pace.stalled(got, now - began):
             raise SourceTransient(
-                f"{self._shown} gave less than {units.show_bytes(STALL_BYTES_PER_S)} a second for {STALL_S:.0f} s"
+                f"{self.shown} gave less than {units.show_bytes(STALL_BYTES_PER_S)} a second for {STALL_S:.0f} s"
             )
         self.position += got
         return got
@@ -207,7 +211,7 @@ class Body:
         self.position = 0
         while self.position < count:
             if self.fill(scratch[: count - self.position]) == 0 or self.broken:
-                raise SourceTransient(f"{self._shown} ended at byte {self.position}, before {count}")
+                raise SourceTransient(f"{self.shown} ended at byte {self.position}, before {count}")
 
     def _receive(self, buffer: memoryview) -> int:
         """One receive; 0 at the end of the body."""
@@ -345,10 +349,16 @@ def _check_same(answer: http.client.HTTPResponse, entry: Entry, offset: int, sho
             raise SourceError(f"{shown} was asked for bytes from {offset} and answered with bytes from {begins}")
     if None not in (size, entry.size_bytes) and size != entry.size_bytes:
         raise changed(shown)
+    encoding = answer.headers.get("Content-Encoding", "identity")
+    if encoding != "identity" and answer.length is None:  # with a length it is how the file lies there (.gz)
+        raise SourceError(
+            f"{shown} is sent compressed ({encoding[:20]!r}), though plain bytes were asked for",
+            hint="turn compression off for these files at the server, or at the proxy before it",
+        )
 
 
 def _content_range(text: str) -> tuple[int, int | None]:
-    match = re.fullmatch(r"bytes (\d+)-\d+/(\d+|\*)", text.strip())
+    match = re.fullmatch(r"bytes (\d{1,18})-\d+/(\d{1,18}|\*)", text.strip())
     if match is None:
         return -1, None
     return int(match[1]), None if match[2] == "*" else int(match[2])

@@ -142,7 +142,7 @@ class Api:
         marked, size = answer.headers.get("X-Linked-ETag", "").strip('"'), answer.headers.get("X-Linked-Size", "")
         if _SHA256.fullmatch(marked) and marked != entry.sha256:
             raise changed(str(place))
-        if size.isdecimal() and int(size) != entry.size_bytes:
+        if size.isdecimal() and len(size) < 19 and int(size) != entry.size_bytes:
             raise changed(str(place))
         if there == get.url:
             raise self._strange(place, "a redirect to nowhere")
@@ -232,7 +232,7 @@ def life_s(location: str, date: str | None, *, now_s: float | None = None) -> fl
     except ValueError:
         began_s = time.time() if now_s is None else now_s
     ends = query.get("Expires", [""])[0]
-    left_s = int(ends) - began_s if ends.isdecimal() else _amazon_end_s(query, began_s)
+    left_s = int(ends) - began_s if ends.isdecimal() and len(ends) < 19 else _amazon_end_s(query, began_s)
     return max(0.0, left_s - min(MARGIN_S, left_s / 2))
 
 

@@ -47,7 +47,7 @@ def part_size_bytes(headers: Mapping[str, str]) -> int | None:
     if "-" not in (headers.get("content-range") or ""):
         return None
     size = headers.get("content-length") or ""
-    return int(size) if size.isdecimal() else None
+    return int(size) if size.isdecimal() and len(size) < 19 else None
 
 
 def are_even(size_bytes: int, count: int, first_bytes: int, last_bytes: int) -> bool:
