@@ -3,7 +3,6 @@
 from pathlib import Path
 from typing import Any
 
-from lading import wiring
 from lading.api import portal
 from lading.events import Emit, Published, Unchanged, Verified, ignore
 from lading.flows import pull as pulling
@@ -26,6 +25,7 @@ def pull(
     version: str | None = None,
     use: bool = True,
     where: Choice | None = None,
+    source_where: Choice | None = None,
     job: JobChoice | None = None,
     emit: Emit = ignore,
     **options: Any,
@@ -36,12 +36,13 @@ def pull(
     it again. A folder of this machine is streamed there.
 
     Args:
-        source: A folder or file, ``s3://bucket/prefix``, or ``https://host/file``.
+        source: A folder or file, ``s3://bucket/prefix``, ``https://host/file``, or ``pvc://claim/model``.
         dest: A volume: any folder; made when it is not there. Below a volume: the model's name on it. Or a claim.
         model: Its name on the volume; made from the source's name by default.
         version: The first 12 digits of the source's revision by default.
         use: Make it the current version of its model.
         where: For a claim: which cluster, and how our pods run there.
+        source_where: For a *source* that is a claim of another cluster: that one.
         job: For a claim: how the Job gets at its source, and when it is given up.
         emit: Told each step.
         options: How the source is read and what of it is taken, by the names of `lading.spec.pull.Choices`:
@@ -55,19 +56,26 @@ def pull(
     if isinstance(target, ClaimRef):
         from lading.wiring import onto, pulls
 
-        asked = pulls.Asked(source=reference, dest=target, model=model, version=version, choices=choices, use=use)
+        asked = pulls.Asked(
+            source=reference,
+            dest=target,
+            model=model,
+            version=version,
+            choices=choices,
+            use=use,
+            source_choice=source_where,
+        )
         return portal.run(onto.onto_claim(asked, choice=where or Choice(), job=job or JobChoice(), emit=emit))
     place, name, wanted = volumes.destination(target, model, version)
-    adapter = wiring.source(reference, choices)
-    try:
-        return portal.run(
-            pulling.pull(
-                adapter, find.create_volume(place), reference,
-                model=name, version=wanted, choices=choices, use=use, emit=emit,
+
+    async def bring() -> Published | Unchanged:
+        async with volumes.sourced(reference, choices, source_where or where, emit=emit) as adapter:
+            volume = find.create_volume(place)
+            return await pulling.pull(
+                adapter, volume, reference, model=name, version=wanted, choices=choices, use=use, emit=emit
             )
-        )  # fmt: skip
-    finally:
-        adapter.close()
+
+    return portal.run(bring())
 
 
 def models(volume: str | Path = ".", *, where: Choice | None = None) -> list[Manifest]:

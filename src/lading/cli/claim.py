@@ -70,7 +70,7 @@ async def create(
         raise InvalidInput("--size and --for both say how big it is to be", hint="give one of them")
     sized = None
     if for_:
-        sized = await claim_work.sizing(for_, copies, choices_of(choosing, out))
+        sized = await claim_work.sizing(for_, copies, choices_of(choosing, out), choice)
     try:
         size_bytes = sized.size_bytes if sized else units.parse_bytes(size) if size else None
     except ValueError as error:

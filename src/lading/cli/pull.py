@@ -5,15 +5,15 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from lading import wiring
 from lading.cli.bar import Bar
 from lading.cli.choosing import Choosing, chosen
 from lading.cli.in_job import InJob
 from lading.cli.interrupt import stoppable
 from lading.cli.output import Common, Output
-from lading.cli.where import Where
+from lading.cli.where import SourceCluster, Where
+from lading.cli.where import chosen as chosen_cluster
 from lading.errors import InvalidInput
-from lading.events import Event, Published, PullPlanned, PullProgress, Unchanged
+from lading.events import Event, Notice, Published, PullPlanned, PullProgress, Unchanged
 from lading.flows import pull as flow
 from lading.spec import ref as refs
 from lading.spec import units
@@ -32,6 +32,7 @@ async def pull(
     dry_run: bool = False,
     choosing: Choosing | None = None,
     job: InJob | None = None,
+    source_cluster: SourceCluster | None = None,
     where: Where | None = None,
     common: Common | None = None,
 ) -> None:
@@ -41,10 +42,11 @@ async def pull(
     left alone. Nothing is visible under the model's name before all of it is there, checked.
 
     Onto a claim, pvc://claim/model, it runs in a Job beside the volume, which reads the source itself; a folder of this
-    machine is streamed there. Ctrl-C asks whether the Job goes on; the same command again follows it.
+    machine, or a claim of another namespace or cluster, is streamed there. Ctrl-C asks whether the Job goes on; the same command again follows it.
 
     Args:
-        source: A folder or file, s3://bucket/prefix, https://host/file, or https://host/dir/SHA256SUMS (all files it names).
+        source: A folder or file, s3://bucket/prefix, https://host/file, https://host/dir/SHA256SUMS (all files it names), or
+            pvc://claim/model.
         dest: A volume: any folder; made when it is not there. Below a volume: the model's name on it. Or pvc://claim/model.
         version: Name of the version; the first 12 digits of the source's revision by default.
         model: Name of the model on the volume; made from the source's name by default.
@@ -55,39 +57,53 @@ async def pull(
     output = Output(common, live=view)
     choices = chosen(choosing, output)
     reference, target = refs.parse(source), refs.parse(dest)
+    cluster = chosen_cluster(where)
+    elsewhere = (source_cluster or SourceCluster()).choice(cluster, reference)
     if isinstance(target, ClaimRef):
         from lading.cli.pull_claim import pull_onto_claim
         from lading.wiring.pulls import Asked
 
-        asked = Asked(source=reference, dest=target, model=model, version=version, choices=choices, use=use)
+        asked = Asked(
+            source=reference,
+            dest=target,
+            model=model,
+            version=version,
+            choices=choices,
+            use=use,
+            source_choice=elsewhere,
+        )
         await pull_onto_claim(asked, where or Where(), job or InJob(), output, view, dry_run=dry_run)
         return
     if (job or InJob()) != InJob():
         raise InvalidInput(f"options of a Job were given, and {dest} is no claim", hint="name one: pvc://claim/model")
     place, model, version = volumes.destination(target, model, version)
-    adapter = wiring.source(reference, choices)
     found = find.locate(LocalRef(path=str(place)))
 
+    def tell(event: Event) -> None:
+        tell_notice(output, view, event)
+        output.event(event)
+
     async def work() -> None:
-        order = await flow.decide(
-            adapter,
-            found.volume if found else None,
-            reference,
-            model=model,
-            version=version,
-            choices=choices,
-        )
-        if dry_run:
-            tell_order(output, order, place)
-            return
-        volume = found.volume if found else find.create_volume(place)
-        tell_done(output, await flow.fulfil(order, adapter, volume, use=use, emit=output.event), place, then="serve")
+        async with volumes.sourced(reference, choices, elsewhere or cluster, emit=tell) as adapter:
+            there = found.volume if found else None
+            order = await flow.decide(adapter, there, reference, model=model, version=version, choices=choices)
+            if dry_run:
+                tell_order(output, order, place)
+                return
+            volume = there or find.create_volume(place)
+            tell_done(output, await flow.fulfil(order, adapter, volume, use=use, emit=tell), place, then="serve")
 
     try:
         await stoppable(work(), kept="finished files are kept")
     finally:
         view.close()
-        adapter.close()
+
+
+def tell_notice(output: Output, view: "PullView", event: Event) -> None:
+    """What a person should read also where nobody watches a bar."""
+    if isinstance(event, Notice):
+        view.pause()
+        output.say(event.message + (f" ({event.hint})" if event.hint else ""))
 
 
 def tell_order(output: Output, order: flow.Order, place: Path | str) -> None:

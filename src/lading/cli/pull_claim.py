@@ -1,4 +1,4 @@
-"""`lading pull` onto a claim: in a Job beside the volume, or, from a folder of this machine, through a pod there."""
+"""`lading pull` onto a claim: in a Job beside the volume, or, from a folder of this machine or a claim elsewhere, through a pod."""
 
 from collections.abc import Sequence
 from contextlib import AsyncExitStack
@@ -23,9 +23,9 @@ async def pull_onto_claim(
 ) -> None:
     """Bring it there by the way that fits the source."""
     try:
-        if isinstance(asked.source, LocalRef):
+        if asked.is_streamed(where.choice()):
             _no_job(asked, job)
-            await _upload(asked, where, output, view, dry_run=dry_run)
+            await _streamed(asked, where, output, view, dry_run=dry_run)
         else:
             await _in_job(asked, where, job, output, view, dry_run=dry_run)
     finally:
@@ -106,28 +106,29 @@ def _tell_plan(output: Output, planned: pulls.Planned, around: Sequence[str]) ->
 
 
 def _no_job(asked: Asked, job: InJob) -> None:
-    """A folder of this machine is streamed from here.
+    """What no pod can mount is streamed from here.
 
     Raises:
         InvalidInput: An option says how a Job is to be.
     """
     if replace(job, wait=False, yes=False) != InJob():
+        why = "is a folder of this machine" if isinstance(asked.source, LocalRef) else f"is not beside {asked.dest}"
         raise InvalidInput(
-            f"{asked.source} is a folder of this machine: it is streamed from here, not pulled by a Job",
+            f"{asked.source} {why}: it is streamed from here, not pulled by a Job",
             hint="leave out the options of a Job",
         )
 
 
-async def _upload(asked: Asked, where: Where, output: Output, view: PullView, *, dry_run: bool) -> None:
-    """Stream a folder of this machine into a pod that mounts the claim; or write to it, where it is mounted here."""
+async def _streamed(asked: Asked, where: Where, output: Output, view: PullView, *, dry_run: bool) -> None:
+    """Stream it into a pod that mounts the claim; or write to it, where it is mounted here."""
     watching = Watching(output, view, where.choice())
     place = claims.shown(asked.dest, where.choice())
 
     async def work() -> None:
-        async with onto.upload(asked, choice=where.choice(), write=not dry_run, emit=watching) as upload:
+        async with onto.streamed(asked, choice=where.choice(), write=not dry_run, emit=watching) as stream:
             if dry_run:
-                tell_order(output, await upload.decided(), place)
+                tell_order(output, await stream.decided(), place)
                 return
-            tell_done(output, await upload.bring(), place, then="verify")
+            tell_done(output, await stream.bring(), place, then="verify")
 
     await stoppable(work(), kept="finished files are kept")

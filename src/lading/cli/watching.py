@@ -8,10 +8,10 @@ from typing import Any
 from lading.answers.jobs import JobStarted
 from lading.cli.leaving import leavable
 from lading.cli.output import Output
-from lading.cli.pull import PullView, tell_done
+from lading.cli.pull import PullView, tell_done, tell_notice
 from lading.cluster.client import Cluster
 from lading.errors import StillRunning
-from lading.events import Event, Notice, Published, Unchanged
+from lading.events import Event, Published, Unchanged
 from lading.placement import jobs
 from lading.placement.jobs import Run
 from lading.spec import units
@@ -31,9 +31,7 @@ class Watching:
 
     def __call__(self, event: Event) -> None:
         """Tell *event*: what a person should read also where nobody watches a bar."""
-        if isinstance(event, Notice):
-            self._view.pause()
-            self._output.say(event.message + (f" ({event.hint})" if event.hint else ""))
+        tell_notice(self._output, self._view, event)
         if not self._quiet or self._output.json:
             self._output.event(event)
 

@@ -1,12 +1,14 @@
 """Options of commands that may work on a cluster: which one, and how our pods run there."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated
 
 from cyclopts import Parameter
 
+from lading.errors import InvalidInput
 from lading.spec.placement import Choice
+from lading.spec.ref import ClaimRef, Reference
 
 GROUP = "Cluster"
 
@@ -51,6 +53,30 @@ class Where:
             tolerations=self.toleration,
             ca_config_map=self.ca_config_map,
         )
+
+
+@Parameter(name="*")
+@dataclass(frozen=True, kw_only=True)
+class SourceCluster:
+    """Where a claim that is pulled from is, when it is not in the cluster of the other options."""
+
+    source_context: Annotated[str | None, Parameter(group=GROUP)] = None
+    """For a SOURCE that is a claim of another cluster: its context."""
+    source_kubeconfig: Annotated[Path | None, Parameter(group=GROUP)] = None
+    """Its kubeconfig file; that of --kubeconfig by default."""
+
+    def choice(self, here: Choice, source: Reference) -> Choice | None:
+        """As the rest of the program takes it, for pods as *here*; None where nothing was said.
+
+        Raises:
+            InvalidInput: *source* is no claim.
+        """
+        if self == SourceCluster():
+            return None
+        if not isinstance(source, ClaimRef):
+            raise InvalidInput("--source-context and --source-kubeconfig are for a SOURCE that is a claim")
+        elsewhere = self.source_kubeconfig or here.kubeconfig
+        return replace(here, kubeconfig=elsewhere, context=self.source_context, namespace=None, fs_group=None)
 
 
 def chosen(where: Where | None) -> Choice:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from lading.manifests import names, ours, pods
-from lading.manifests.pods import Work
+from lading.manifests.pods import ReadClaim, Work
 from lading.spec.command import Command
 from lading.spec.credentials import Credentials
 from lading.spec.placement import Placement
@@ -46,6 +46,7 @@ def job(
     namespace: str,
     model: str | None = None,
     credentials: Credentials = AMBIENT,
+    source: ReadClaim | None = None,
     limits: Limits = Limits(),
     started_by: str | None = None,
 ) -> dict[str, Any]:
@@ -60,6 +61,7 @@ def job(
         namespace: The claim's.
         model: For its name and label; None: none is known.
         credentials: How it gets at its source.
+        source: The claim that is its source.
         limits: When it is given up.
         started_by: For whoever finds it later.
     """
@@ -71,6 +73,7 @@ def job(
         command=document(command),
         read_only=command.command == "verify",
         credentials=credentials,
+        source=source,
         started_by=started_by,
     )
     return {

@@ -16,6 +16,8 @@ STARTED_BY = "lading.dev/started-by"
 PURPOSES = ("pull", "reader", "writer", "repair")
 #: Where our pods mount the claim, at its root.
 MOUNT = "/volume"
+#: Where they mount a claim that they only read from.
+SOURCE_MOUNT = "/source"
 #: The environment variable in which a pod finds its command document.
 COMMAND_VARIABLE = "LADING_COMMAND"
 #: Which run this is: the uid of the Job, the same for all its pods, or of the helper pod.

@@ -38,6 +38,14 @@ HELPER_RESOURCES: Mapping[str, Mapping[str, str]] = {
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ReadClaim:
+    """A claim that a pod of ours only reads from, mounted at `ours.SOURCE_MOUNT`; *attach_read_only* as in `Work`."""
+
+    claim: str
+    attach_read_only: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Work:
     """What one pod of ours does, on which claim.
 
@@ -49,6 +57,7 @@ class Work:
         read_only: The claim is mounted read-only.
         attach_read_only: The whole volume is attached read-only: for a claim whose only mode is ReadOnlyMany. A volume
             that another pod of the node writes must be attached as it is there.
+        source: A second claim, which it reads from; may be the first one.
         env: More variables, without secrets.
         started_by: Who started it, for whoever finds it later.
     """
@@ -61,6 +70,7 @@ class Work:
     command: str | None = None
     read_only: bool = False
     attach_read_only: bool = False
+    source: ReadClaim | None = None
     env: Mapping[str, str] = field(default_factory=dict)
     credentials: Credentials = field(default_factory=Credentials)
     started_by: str | None = None
@@ -151,6 +161,8 @@ def _container(
     if work.claim:
         read_only = {"readOnly": True} if work.read_only or work.attach_read_only else {}
         mounts.insert(0, {"name": "claim", "mountPath": ours.MOUNT, **read_only})
+    if work.source:
+        mounts.append({"name": _source_volume(work), "mountPath": ours.SOURCE_MOUNT, "readOnly": True})
     if _ca(work, placement):
         mounts.append({"name": "ca", "mountPath": CA_FOLDER, "readOnly": True})
     return {
@@ -204,11 +216,19 @@ def _volumes(work: Work, placement: Placement) -> list[dict[str, Any]]:
     if work.claim:
         read_only = {"readOnly": True} if work.attach_read_only else {}
         made.insert(0, {"name": "claim", "persistentVolumeClaim": {"claimName": work.claim, **read_only}})
+    if work.source and _source_volume(work) != "claim":
+        read_only = {"readOnly": True} if work.source.attach_read_only else {}
+        made.append({"name": "source", "persistentVolumeClaim": {"claimName": work.source.claim, **read_only}})
     ca = _ca(work, placement)
     if ca:
         items = [{"key": ca[1], "path": "ca.crt"}]
         made.append({"name": "ca", "configMap": {"name": ca[0], "items": items}})
     return made
+
+
+def _source_volume(work: Work) -> str:
+    """One claim is one volume of a pod: some drivers mount no claim twice."""
+    return "claim" if work.source and work.source.claim == work.claim else "source"
 
 
 def on_node(node: str) -> dict[str, Any]:

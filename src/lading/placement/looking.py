@@ -18,7 +18,7 @@ from lading.diagnosis.finding import Finding, at
 from lading.errors import ClusterDenied, ClusterError, PodFailed
 from lading.events import Failed, SourceListed
 from lading.manifests import jobs, pods
-from lading.manifests.pods import Work
+from lading.manifests.pods import ReadClaim, Work
 from lading.placement import hearing, problems
 from lading.placement.problems import Problem
 from lading.spec.command import ListSourceCommand
@@ -31,7 +31,8 @@ REMOVE_WITHIN_S = 10.0
 
 
 def pod(
-    command: ListSourceCommand, *, namespace: str, claim: str | None, placement: Placement, credentials: Credentials, deadline_s: int
+    command: ListSourceCommand, *, namespace: str, claim: str | None, placement: Placement, credentials: Credentials,
+    deadline_s: int, source: ReadClaim | None = None,
 ) -> Object:  # fmt: skip
     """The pod that looks; *claim* None: at the source alone."""
     work = Work(
@@ -41,6 +42,7 @@ def pod(
         command=jobs.document(command),
         read_only=True,
         credentials=credentials,
+        source=source,
     )
     return pods.helper_pod(work, placement, name=f"lading-look-{secrets.token_hex(4)}", deadline_s=deadline_s)
 
@@ -191,6 +193,7 @@ async def _log(cluster: Cluster, ended: Object) -> Sequence[str]:
 
 
 def _claim(pod: Object) -> str:
-    """The claim that *pod* mounts, empty where it mounts none."""
-    named = (at(one, "persistentVolumeClaim", "claimName") for one in pod["spec"].get("volumes") or ())
+    """The claim that *pod* looks into, empty where it mounts none."""
+    volumes = pod["spec"].get("volumes") or ()
+    named = (at(one, "persistentVolumeClaim", "claimName") for one in volumes if one.get("name") == "claim")
     return next((name for name in named if isinstance(name, str)), "")

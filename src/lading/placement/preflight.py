@@ -11,11 +11,11 @@ from dataclasses import dataclass, replace
 from lading.cluster import access, kinds
 from lading.cluster.access import Right
 from lading.cluster.client import Cluster
-from lading.cluster.kinds import Object
 from lading.errors import ClusterDenied
 from lading.events import SourceListed
 from lading.manifests import jobs
-from lading.placement import admission, claim_checks, claims, holding, looking, mounts, problems
+from lading.manifests.pods import ReadClaim
+from lading.placement import admission, claim_checks, claims, holding, looking, mounts, problems, source_claims
 from lading.placement import credentials as credentialing
 from lading.placement import identity as identities
 from lading.placement import update as updating
@@ -44,7 +44,17 @@ RIGHTS = (
 )
 #: What stands in the way of a pod as much as of a Job: with one of these none is started to look.
 _BLOCKING = frozenset(
-    {"right", "claim-missing", "secret-missing", "secret-key", "service-account-missing", "ca-missing"}
+    {
+        "right",
+        "claim-missing",
+        "source-unbound",
+        "source-held",
+        "claims-apart",
+        "secret-missing",
+        "secret-key",
+        "service-account-missing",
+        "ca-missing",
+    }
 )
 
 
@@ -58,6 +68,7 @@ class Preflight:
         holding: Who holds the claim, and whether the pull has to wait for them.
         update: What is done around the pull.
         notes: What could not be found out, and what is worth knowing.
+        source: The claim that it reads from.
         ending: That the volume, and what is pulled onto it, will be deleted with the claim.
     """
 
@@ -69,6 +80,7 @@ class Preflight:
     listed: SourceListed | None = None
     notes: tuple[str, ...] = ()
     ending: str | None = None
+    source: ReadClaim | None = None
 
     def require(self) -> None:
         """Nothing, if nothing is in the way.
@@ -120,24 +132,44 @@ async def preflight(
         InvalidInput: What was said of credentials contradicts itself.
         ClusterUnreachable: There is no cluster to ask.
     """
-    found, (given, lacking), (held, notes) = await asyncio.gather(
+    found, (given, lacking), (held, notes), source = await asyncio.gather(
         claim_checks.check(cluster, claim),
         credentialing.gathered(cluster, refs.parse(command.source), credentials),
         _mounting(cluster, claim),
+        source_claims.look(cluster, command.source_claim),
     )
     hold, update = Holding(), UpdatePlan(claim=claim)
     kept: tuple[Problem, ...] = ()
     ending = await claims.retain_note(cluster, found.claim) if found.claim is not None else None
     if found.claim is not None:
         freeing = "scale" if replace_old else during_update
-        hold = holding.holding(found.claim, held, node=placement.node, during_update=freeing)
+        node = placement.node or (source.node if freeing == "scale" else None)
+        hold = holding.holding(found.claim, held, node=node, during_update=freeing)
+        hold = source_claims.together(hold, source, claim=claim, asked=placement.node)
         update, kept = await updating.planned(
             cluster, found.claim, during_update, model=command.model or command.source, replace_old=replace_old
         )
     placed, why = await _placed(cluster, placement, hold)
-    answers = await admission.check(cluster, _job(command, placed, given, claim, cluster.namespace), placed, given)
+    tried = jobs.job(
+        command,
+        placed,
+        claim=claim,
+        namespace=cluster.namespace,
+        model=command.model,
+        credentials=given,
+        source=source.claim,
+    )
+    answers = await admission.check(cluster, tried, placed, given)
     refusals = [] if _lacks_account(lacking) else answers.refusals
-    known = (*found.problems, *lacking, *((hold.problem,) if hold.problem else ()), *kept, *refusals, *answers.lacking)
+    known = (
+        *found.problems,
+        *source.problems,
+        *lacking,
+        *((hold.problem,) if hold.problem else ()),
+        *kept,
+        *refusals,
+        *answers.lacking,
+    )
     begun = Preflight(
         problems=known,
         placement=placed,
@@ -146,6 +178,7 @@ async def preflight(
         update=update,
         notes=(*given.notes, *notes, *why),
         ending=ending,
+        source=source.claim,
     )
     if not look:
         pinned = _pinned(hold, command.model, command.version) if replace_old and command.model else ()
@@ -176,10 +209,6 @@ async def _placed(cluster: Cluster, placement: Placement, hold: Holding) -> tupl
     return placed, (*notes, f"on node {hold.node}, beside pod {hold.beside}, which holds the claim")
 
 
-def _job(command: PullCommand, placement: Placement, credentials: Credentials, claim: str, namespace: str) -> Object:
-    return jobs.job(command, placement, claim=claim, namespace=namespace, model=command.model, credentials=credentials)
-
-
 async def _looked(
     cluster: Cluster, begun: Preflight, command: PullCommand, mounted: str | None, *, replace_old: bool, wait_s: float
 ) -> Preflight:
@@ -190,6 +219,7 @@ async def _looked(
         claim=mounted,
         placement=begun.placement,
         credentials=begun.credentials,
+        source=begun.source,
         deadline_s=int(wait_s) + 60,
     )
     seen = await looking.look(cluster, pod, wait_s=wait_s)

@@ -10,8 +10,10 @@ from typing import Annotated, Any, Literal
 from pydantic import Discriminator, TypeAdapter, ValidationError
 
 from lading.errors import InvalidDocument, VersionSkew
+from lading.spec import ref as refs
 from lading.spec.base import Spec
 from lading.spec.pull import Choices
+from lading.spec.ref import ClaimRef
 
 VERSION = 1
 API_VERSION: Literal["lading.dev/command.v1"] = "lading.dev/command.v1"
@@ -27,6 +29,12 @@ class _FromSource(_Command, Choices):
     source: str
     model: str | None = None
     version: str | None = None
+
+    @property
+    def source_claim(self) -> str | None:
+        """The claim that its pod mounts beside the volume, to read from it; None: the source is elsewhere."""
+        source = refs.parse(self.source)
+        return source.claim if isinstance(source, ClaimRef) else None
 
 
 class PullCommand(_FromSource):

@@ -50,7 +50,10 @@ def source(ref: Reference, choices: Choices = PLAIN) -> "Source":
     Raises:
         InvalidInput: No source is registered for its scheme, or it cannot honour one of *choices*.
     """
-    return _kind_of_source(ref, choices)(choices=choices)
+    if isinstance(ref, ClaimRef):
+        raise InvalidInput(f"{ref} is a claim, which cannot be read from here", hint="mount it and name the folder")
+    require_understood(ref, choices)
+    return _kind_of_source(ref)(choices=choices)
 
 
 def require_understood(ref: Reference, choices: Choices) -> None:
@@ -59,22 +62,19 @@ def require_understood(ref: Reference, choices: Choices) -> None:
     Raises:
         InvalidInput: As `source`.
     """
-    if foreign(choices, frozenset()):
-        _kind_of_source(ref, choices)
-
-
-def _kind_of_source(ref: Reference, choices: Choices) -> "Callable[..., Source]":
-    if isinstance(ref, ClaimRef):
-        raise InvalidInput(
-            f"{ref} is a claim: this version pulls from folders, s3:// and http(s)://",
-            hint="mount the claim and name the folder",
-        )
-    scheme = "file" if isinstance(ref, LocalRef) else {"https": "http"}.get(ref.scheme, ref.scheme)
-    kind: Callable[..., Source] = _load("sources", scheme, "source scheme")
-    unknown = foreign(choices, getattr(kind, "understands", frozenset()))
+    if not foreign(choices, frozenset()):
+        return
+    of_claims: frozenset[str] = frozenset()
+    understood = of_claims if isinstance(ref, ClaimRef) else getattr(_kind_of_source(ref), "understands", frozenset())
+    unknown = foreign(choices, understood)
     if unknown:
         shown = ref.shown if isinstance(ref, SourceRef) else str(ref)
         raise InvalidInput(f"{shown} is no source that knows {' and '.join(unknown)}", hint="leave it out")
+
+
+def _kind_of_source(ref: LocalRef | SourceRef) -> "Callable[..., Source]":
+    scheme = "file" if isinstance(ref, LocalRef) else {"https": "http"}.get(ref.scheme, ref.scheme)
+    kind: Callable[..., Source] = _load("sources", scheme, "source scheme")
     return kind
 
 

@@ -3,7 +3,6 @@
 import asyncio
 from dataclasses import replace
 
-from lading import wiring
 from lading.answers.claims import ClaimInspected
 from lading.cluster import kinds
 from lading.cluster.client import Cluster
@@ -32,10 +31,10 @@ from lading.spec.placement import Choice
 from lading.spec.pull import Choices
 from lading.spec.ref import ClaimRef
 from lading.wiring import claims as reaching
-from lading.wiring import clusters
+from lading.wiring import clusters, volumes
 
 
-async def sizing(source: str, copies: int, choices: Choices) -> Sizing:
+async def sizing(source: str, copies: int, choices: Choices, choice: Choice) -> Sizing:
     """Room for *copies* of *source*, which is listed from here.
 
     Raises:
@@ -43,11 +42,8 @@ async def sizing(source: str, copies: int, choices: Choices) -> Sizing:
         SourceError, FormatRefused: As `lading.flows.pull.decide`.
     """
     ref = refs.parse(source)
-    adapter = wiring.source(ref, choices)
-    try:
+    async with volumes.sourced(ref, choices, choice) as adapter:
         order = await pulling.decide(adapter, None, ref, choices=choices)
-    finally:
-        adapter.close()
     sizes = [entry.size_bytes for entry in order.listing.entries]
     unsaid = sum(size is None for size in sizes)
     if unsaid:

@@ -27,6 +27,15 @@ def cluster(choice: Choice) -> Cluster:
     return Cluster(found)
 
 
+def namespace(choice: Choice) -> str:
+    """Where names without a namespace are looked up.
+
+    Raises:
+        ClusterUnreachable, InvalidDocument: As `cluster`.
+    """
+    return config.connection(kubeconfig=choice.kubeconfig, context=choice.context, namespace=choice.namespace).namespace
+
+
 def placement(choice: Choice) -> Placement:
     """How pods of ours run, by what was said and by the environment.
 

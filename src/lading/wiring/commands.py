@@ -10,15 +10,16 @@ from pathlib import Path
 from typing import Any
 
 from lading import wiring
-from lading.errors import ModelBusy, VerificationFailed
+from lading.errors import ModelBusy, SourceMissing, VerificationFailed
 from lading.events import Emit, Event, Notice, PermissionsRepaired, Published, SourceListed, Unchanged, Verified
 from lading.flows import pull as pulling
 from lading.flows import verify as verifying
 from lading.flows.pull import Order
+from lading.manifests import ours
 from lading.ports import Source
 from lading.spec import ref as refs
 from lading.spec.command import Command, ListSourceCommand, PullCommand, RepairPermissionsCommand, VerifyCommand
-from lading.spec.ref import LocalRef
+from lading.spec.ref import ClaimRef, LocalRef
 from lading.volume import faults, find, journal, permissions
 from lading.volume.local import LocalVolume
 from lading.weights import layout
@@ -173,9 +174,23 @@ def _may_write(root: os.stat_result, user: int, groups: Sequence[int]) -> bool:
 
 @contextmanager
 def _source(command: PullCommand | ListSourceCommand) -> Iterator[Source]:
-    """The source that *command* names, closed at the end."""
-    source = wiring.source(refs.parse(command.source), command)
+    """The source that *command* names, closed at the end; a claim is mounted beside the volume."""
+    ref = refs.parse(command.source)
+    if isinstance(ref, ClaimRef):
+        with volumes.published(_mounted(ref, Path(ours.SOURCE_MOUNT))) as published:
+            yield published
+        return
+    source = wiring.source(ref, command)
     try:
         yield source
     finally:
         source.close()
+
+
+def _mounted(ref: ClaimRef, folder: Path) -> LocalVolume:
+    if not (folder / layout.VOLUME).is_file():
+        raise SourceMissing(
+            f"{ref}: nothing is published on claim {ref.claim}",
+            hint=f"what is there: lading ls pvc://{ref.claim}; a folder is taken over by `lading adopt`",
+        )
+    return find.open_volume(folder)

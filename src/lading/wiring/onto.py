@@ -8,16 +8,14 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
-from lading import wiring
 from lading.errors import PodFailed
 from lading.events import Emit, Event, Published, Unchanged
 from lading.flows import pull as flow
 from lading.ports import Source
 from lading.spec.job import JobChoice
 from lading.spec.placement import Choice
-from lading.spec.ref import LocalRef
 from lading.volume.find import Found
-from lading.wiring import claims, pulls
+from lading.wiring import claims, pulls, volumes
 from lading.wiring.pulls import Asked
 
 
@@ -28,9 +26,9 @@ async def onto_claim(asked: Asked, *, choice: Choice, job: JobChoice, emit: Emit
         PreflightFailed: All that is in the way of a Job.
         LadingError: As the pull raises it.
     """
-    if isinstance(asked.source, LocalRef):
-        async with upload(asked, choice=choice, emit=emit) as streamed:
-            return await streamed.bring()
+    if asked.is_streamed(choice):
+        async with streamed(asked, choice=choice, emit=emit) as stream:
+            return await stream.bring()
     order, dest = pulls.command(asked, replace_old=job.replace_old), asked.dest
     async with pulls.cluster_of(dest, choice) as cluster:
         planned = await pulls.plan(cluster, order, dest.claim, choice=choice, job=job, emit=emit)
@@ -44,8 +42,8 @@ async def onto_claim(asked: Asked, *, choice: Choice, job: JobChoice, emit: Emit
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Upload:
-    """A folder of this machine on its way to a claim's volume; made by `upload`."""
+class Stream:
+    """Weights on their way to a claim's volume through this process; made by `streamed`."""
 
     asked: Asked
     source: Source
@@ -76,18 +74,19 @@ class Upload:
 
 
 @asynccontextmanager
-async def upload(asked: Asked, *, choice: Choice, emit: Emit, write: bool = True) -> AsyncIterator[Upload]:
-    """The way from a folder of this machine to a claim: through a pod, or straight where the claim is mounted here.
+async def streamed(asked: Asked, *, choice: Choice, emit: Emit, write: bool = True) -> AsyncIterator[Stream]:
+    """The way from a folder of this machine, or from a claim elsewhere, to a claim.
+
+    Each claim is reached through a pod, or straight where it is mounted here.
 
     Raises:
         InvalidInput: A choice is for other sources.
     """
-    source = wiring.source(asked.source, asked.choices)
-    try:
-        async with claims.reached(asked.dest, choice, write=write, emit=emit) as found:
-            yield Upload(asked=asked, source=source, found=found, emit=emit)
-    finally:
-        source.close()
+    async with (
+        volumes.sourced(asked.source, asked.choices, asked.source_choice or choice, emit=emit) as source,
+        claims.reached(asked.dest, choice, write=write, emit=emit) as found,
+    ):
+        yield Stream(asked=asked, source=source, found=found, emit=emit)
 
 
 def _result(event: Event) -> Published | Unchanged:

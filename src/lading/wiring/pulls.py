@@ -19,7 +19,6 @@ from lading.cluster.client import Cluster
 from lading.cluster.kinds import CLAIM, Object
 from lading.errors import InvalidInput, LadingError, StillRunning
 from lading.events import Emit, Event, Notice, PreflightProblem, PullPlanned, Unchanged, ignore
-from lading.flows.pull import VERSION_DIGITS
 from lading.manifests import gitops, ours
 from lading.manifests import jobs as manifests
 from lading.placement import follow, helper, jobs, likeness, update
@@ -31,7 +30,7 @@ from lading.spec.command import PullCommand
 from lading.spec.job import JobChoice
 from lading.spec.placement import Choice, Placement
 from lading.spec.pull import PLAIN, Choices
-from lading.spec.ref import ClaimRef, Reference, SourceRef
+from lading.spec.ref import ClaimRef, LocalRef, Reference, SourceRef
 from lading.weights import layout
 from lading.wiring import claims, clusters
 
@@ -72,7 +71,7 @@ class Planned:
             source=listed.source,
             revision=listed.revision,
             model=listed.model,
-            version=self.command.version or listed.revision[:VERSION_DIGITS],
+            version=listed.version,
             volume=f"pvc://{self.claim}",
             files=listed.files,
             size_bytes=listed.size_bytes,
@@ -82,7 +81,11 @@ class Planned:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Asked:
-    """A pull onto a claim as it was asked for; *dest* may name model and version, too."""
+    """A pull onto a claim as it was asked for; *dest* may name model and version, too.
+
+    Attributes:
+        source_choice: Where a source that is a claim is, and how our pods run there; None: there where *dest* is.
+    """
 
     source: Reference
     dest: ClaimRef
@@ -90,6 +93,25 @@ class Asked:
     version: str | None = None
     choices: Choices = PLAIN
     use: bool = True
+    source_choice: Choice | None = None
+
+    def is_streamed(self, choice: Choice) -> bool:
+        """Whether its bytes come through this process: a folder of this machine, or a claim that no pod there can mount."""
+        match self.source:
+            case LocalRef():
+                return True
+            case ClaimRef():
+                return self.source_choice is not None or _apart(self.source, self.dest, choice)
+            case SourceRef():
+                return False
+
+
+def _apart(source: ClaimRef, dest: ClaimRef, choice: Choice) -> bool:
+    """Whether they are in two namespaces; what names none is in that of *choice*, else of the context."""
+    if source.namespace == dest.namespace:
+        return False
+    own = choice.namespace or clusters.namespace(choice)
+    return (source.namespace or own) != (dest.namespace or own)
 
 
 def command(asked: Asked, *, replace_old: bool = False) -> PullCommand:
@@ -121,7 +143,7 @@ def command(asked: Asked, *, replace_old: bool = False) -> PullCommand:
         if option and written and option != written:
             raise InvalidInput(f"--{what} {option} and DEST ({what} {written}) differ", hint=f"give the {what} once")
     return PullCommand(
-        source=str(source),
+        source=str(replace(source, namespace=None) if isinstance(source, ClaimRef) else source),
         model=asked.model or dest.model,
         version=asked.version or dest.version,
         use=asked.use,
@@ -206,6 +228,7 @@ def _document(
         namespace=cluster.namespace,
         model=order.model,
         credentials=found.credentials,
+        source=found.source,
         limits=limits(job),
         started_by=started_by,
     )

@@ -6,9 +6,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from lading import wiring
 from lading.errors import FormatRefused, InvalidInput, InvalidReference
 from lading.spec import ref as refs
 from lading.spec.placement import Choice
+from lading.spec.pull import PLAIN, Choices
 from lading.spec.ref import ClaimRef, LocalRef, Reference, SourceRef
 from lading.volume import find
 from lading.volume.find import Found
@@ -16,7 +18,7 @@ from lading.weights.manifest import Manifest
 
 if TYPE_CHECKING:
     from lading.events import Emit
-    from lading.ports import Volume
+    from lading.ports import Source, Volume
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -99,6 +101,44 @@ async def reached(
 
     async with claims.reached(_whole(ref), choice or Choice(), write=write, emit=emit or ignore) as found:
         yield _place(found, ref)
+
+
+@asynccontextmanager
+async def sourced(
+    ref: Reference, choices: Choices = PLAIN, choice: Choice | None = None, *, emit: "Emit | None" = None
+) -> "AsyncIterator[Source]":
+    """The source that reads *ref* by *choices*, closed on leaving; a claim is one in the cluster of *choice*.
+
+    Raises:
+        InvalidInput: It cannot honour one of *choices*.
+        LadingError: As `wiring.claims.reached`.
+    """
+    if not isinstance(ref, ClaimRef):
+        source = wiring.source(ref, choices)
+        try:
+            yield source
+        finally:
+            source.close()
+        return
+    from lading.events import ignore
+    from lading.wiring import claims  # brings all that speaks to a cluster
+
+    wiring.require_understood(ref, choices)
+    async with claims.reached(_whole(ref), choice or Choice(), write=False, emit=emit or ignore) as found:
+        with published(found.volume) as source:
+            yield source
+
+
+@contextmanager
+def published(volume: "Volume") -> "Iterator[Source]":
+    """The models on *volume* as a source."""
+    from lading.sources.volume import VolumeSource
+
+    source = VolumeSource(volume)
+    try:
+        yield source
+    finally:
+        source.close()
 
 
 def adoptable(place: Place, text: str) -> Place:
