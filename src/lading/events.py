@@ -126,6 +126,54 @@ class Unchanged(Stored):
     path: str
 
 
+class PushPlanned(Stored):
+    """What a push will do."""
+
+    event: Literal["push_planned"] = "push_planned"
+    source: str
+    revision: str
+    model: str
+    version: str
+    destination: str
+    files: int
+    size_bytes: int
+    kept_bytes: int
+    """There already, with this content."""
+
+
+class FilePushed(Stored):
+    """One file is at the destination, whole."""
+
+    event: Literal["file_pushed"] = "file_pushed"
+    path: str
+    size_bytes: int
+    sha256: str
+    seconds: float
+
+
+class Pushed(Stored):
+    """All files are at the destination, read back, and their manifest lies beside them."""
+
+    event: Literal["pushed"] = "pushed"
+    source: str
+    destination: str
+    model: str
+    version: str
+    manifest: str
+    """Where it lies."""
+    files: int
+    size_bytes: int
+    sent_files: int
+    """The others were there already, with this content."""
+    sent_bytes: int
+    """What went over this time."""
+    read_back: Literal["checksums", "full"]
+    """How it was verified: by the destination's checksums, or by reading all of it."""
+    extra: tuple[str, ...] = ()
+    """Files there that are none of the model's."""
+    seconds: float
+
+
 class VerifyProgress(Stored):
     """Bytes hashed again so far."""
 
@@ -355,6 +403,7 @@ class Wrote(Stored):
 
 Event = Annotated[
     Notice | PreflightProblem | SourceListed | OldRemoved | PullPlanned | PullProgress | FilePulled | Published | Unchanged
+    | PushPlanned | FilePushed | Pushed
     | Failed | CommandEnded | PermissionsRepaired | VerifyProgress | FileBad | Verified
     | ServerStarting | ServerReady | ServerStopped | LevelStarted | LevelProgress | LevelMeasured | LevelNotMeasured
     | StudyPlanned | TrialStarted | PhaseStarted | TrialEnded | StudyEnded | Wrote,

@@ -1,0 +1,66 @@
+"""Blocking work of a flow in a thread: events come back to the loop, and cancelling waits for the thread's end."""
+
+import asyncio
+import threading
+from collections.abc import Callable
+from contextlib import suppress
+from typing import TypeVar
+
+from lading.errors import Cancelled
+from lading.events import Emit, Event
+
+T = TypeVar("T")
+
+
+class Across:
+    """An `Emit` for other threads. Where nobody can be told any more (a closed pipe) the work is cancelled."""
+
+    def __init__(self, emit: Emit, cancel: threading.Event) -> None:
+        self.broken: OSError | None = None
+        self._emit = emit
+        self._cancel = cancel
+        self._loop = asyncio.get_running_loop()
+
+    def __call__(self, event: Event) -> None:
+        """Tell *event* in the loop."""
+        self._loop.call_soon_threadsafe(self._tell, event)
+
+    def _tell(self, event: Event) -> None:
+        if self.broken is not None:
+            return
+        try:
+            self._emit(event)
+        except OSError as error:
+            self.broken = error
+            self._cancel.set()
+
+
+async def told(work: Callable[[Emit, threading.Event], T], emit: Emit) -> T:
+    """What *work*, in a thread, gives; it is called with an `Emit` and the event that cancels it.
+
+    Raises:
+        OSError: Nobody can be told any more.
+    """
+    cancel = threading.Event()
+    across = Across(emit, cancel)
+    try:
+        return await in_thread(lambda: work(across, cancel), cancel)
+    except Cancelled:
+        if across.broken is not None:
+            raise across.broken from None
+        raise
+
+
+async def in_thread(work: Callable[[], T], cancel: threading.Event) -> T:
+    """What *work* gives; cancelled, it sets *cancel* and returns only after the thread has ended."""
+    running = asyncio.ensure_future(asyncio.to_thread(work))
+    try:
+        return await asyncio.shield(running)
+    except asyncio.CancelledError:
+        cancel.set()
+        while not running.done():
+            with suppress(asyncio.CancelledError):  # asked again: it is as soon as it can be
+                await asyncio.wait([running])
+        if not running.cancelled():
+            running.exception()  # seen: the cancellation is what is told
+        raise

@@ -1,0 +1,370 @@
+"""Bring weights from a source to an object store or a folder: resolve, compare, send, read back, then the manifest.
+
+Nothing is replaced unasked. Interrupted anywhere, the same push goes on: parts that are there are compared with the source
+and not sent again. The manifest comes last, so that where one lies every file beside it was there, whole and right.
+"""
+
+import asyncio
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Literal, TypeVar
+
+from lading import transfer
+from lading.errors import Cancelled, InvalidInput, VerificationFailed
+from lading.events import Emit, Event, FilePulled, FilePushed, Notice, Pushed, PushPlanned, ignore
+from lading.flows import across, comparing
+from lading.flows import pull as pulling
+from lading.ports import Destination, Source, UploadJournal, UploadJournals
+from lading.spec.clock import utc_now
+from lading.spec.pull import PLAIN, Choices
+from lading.spec.ref import Reference, SourceRef
+from lading.transfer.upload import Uploading
+from lading.weights import beside, formats, layout, pushing
+from lading.weights import plan as planning
+from lading.weights.listing import Entry, Listing
+from lading.weights.manifest import FileEntry, Manifest, SourceEntry
+from lading.weights.pushing import Held, PushPlan
+
+T = TypeVar("T")
+R = TypeVar("R")
+ReadBack = Literal["checksums", "full"]
+READERS = 8
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PushOrder:
+    """What is to lie where: decided before anything is sent.
+
+    Attributes:
+        wanted: What the source has, as a pull would order it.
+        there: The files of the destination.
+        todo: What is to be done with them.
+        before: The manifest that lies there.
+        transfer: The id of the journal.
+    """
+
+    wanted: pulling.Order
+    destination: str
+    there: Mapping[str, Held]
+    todo: PushPlan
+    before: Manifest | None
+    transfer: str
+
+    @property
+    def listing(self) -> Listing:
+        """All files of the source."""
+        return self.wanted.listing
+
+    @property
+    def planned(self) -> PushPlanned:
+        """The event that tells it."""
+        return PushPlanned(
+            source=str(self.listing.ref),
+            revision=self.listing.revision,
+            model=self.wanted.model,
+            version=self.wanted.version,
+            destination=self.destination,
+            files=len(self.listing.entries),
+            size_bytes=self.listing.size_bytes,
+            kept_bytes=sum(file.size_bytes for file in self.todo.same),
+        )
+
+    def require_free(self) -> None:
+        """Nothing, if the destination has nothing that a push would replace.
+
+        Raises:
+            InvalidInput: It has another model, or other content under a name of this one.
+        """
+        other = [entry.path for entry in self.todo.other]
+        if other:
+            whose = f", of {self.before.model}@{self.before.version} by its manifest" if self.before else ""
+            raise InvalidInput(f"{self.destination} has other content in {beside.named(other)}{whose}", hint=_REPLACE)
+        if self.before is not None and pushing.is_another(self.before, self.listing):
+            raise InvalidInput(
+                f"{self.destination} has {self.before.model}@{self.before.version}, by its manifest", hint=_REPLACE
+            )
+
+
+_REPLACE = "push to another prefix, or replace what is there: --replace"
+
+
+async def push(
+    source: Source,
+    destination: Destination,
+    ref: Reference,
+    *,
+    journals: UploadJournals,
+    model: str | None = None,
+    version: str | None = None,
+    choices: Choices = PLAIN,
+    replacing: bool = False,
+    removing: bool = False,
+    read_back: ReadBack = "checksums",
+    user: str | None = None,
+    emit: Emit = ignore,
+) -> Pushed:
+    """Have all that *source* has at *ref* at *destination*, with its manifest; see `decide` and `fulfil`."""
+    order = await decide(source, destination, ref, journals=journals, model=model, version=version, choices=choices)
+    return await fulfil(
+        order, source, destination, journals=journals, replacing=replacing, removing=removing, read_back=read_back,
+        user=user, emit=emit,
+    )  # fmt: skip
+
+
+async def decide(
+    source: Source,
+    destination: Destination,
+    ref: Reference,
+    *,
+    journals: UploadJournals,
+    model: str | None = None,
+    version: str | None = None,
+    choices: Choices = PLAIN,
+) -> PushOrder:
+    """What `push` would do; nothing is sent, and files that can only be compared by reading them are not.
+
+    *model*, *version* and *choices* are those of a pull (`lading.flows.pull.decide`), and so are its errors.
+    """
+    wanted = await pulling.decide(source, None, ref, model=model, version=version, choices=choices)
+    target = f"{destination.shown} {wanted.model}@{wanted.version}"
+    transfer_id = planning.transfer_id(str(wanted.listing.ref), wanted.listing.revision, target)
+
+    def look() -> PushOrder:
+        there, text = destination.files(), destination.manifest()
+        before = beside.read(text, destination.shown) if text is not None else None
+        known = {file.path: file for file in before.files} if before else {}
+        sent = journals.finished(transfer_id)
+        todo = pushing.plan(_with_sums(wanted.listing, sent), there, {**known, **sent})
+        return PushOrder(
+            wanted=wanted,
+            destination=destination.shown,
+            there=there,
+            todo=todo,
+            before=before,
+            transfer=transfer_id,
+        )
+
+    return await asyncio.to_thread(look)
+
+
+async def fulfil(
+    order: PushOrder,
+    source: Source,
+    destination: Destination,
+    *,
+    journals: UploadJournals,
+    replacing: bool = False,
+    removing: bool = False,
+    read_back: ReadBack = "checksums",
+    user: str | None = None,
+    emit: Emit = ignore,
+) -> Pushed:
+    """Do what was decided.
+
+    *replacing* lets other content be replaced, *removing* has what is there and not in the source removed. *read_back* says
+    how what lies there then is verified: by the checksums that the destination keeps, or by reading and hashing all of it.
+    Cancelling waits for all threads; what was sent stays for the next attempt.
+
+    Raises:
+        InvalidInput: Something would be replaced unasked.
+        VerificationFailed: A file of the source is not what its manifest says, or what came back is not what was sent.
+        ModelBusy: Another process is at the same push.
+        LadingError: As the source and the destination raise it.
+    """
+    if not replacing:
+        order.require_free()
+
+    def work(tell: Emit, cancel: threading.Event) -> Pushed:
+        with journals.opened(order.transfer, order.destination) as journal:
+            way = _Way(order, source, destination, journal, cancel=cancel, emit=tell)
+            _abort_stale(order, destination, journals)
+            pushed = way.go(replacing=replacing, removing=removing, read_back=read_back, user=user)
+        journals.remove(order.transfer)
+        return pushed
+
+    pushed = await across.told(work, emit)
+    emit(pushed)
+    return pushed
+
+
+class _Way:
+    """The blocking part of one push."""
+
+    def __init__(
+        self,
+        order: PushOrder,
+        source: Source,
+        destination: Destination,
+        journal: UploadJournal,
+        *,
+        cancel: threading.Event,
+        emit: Emit,
+    ) -> None:
+        self._order = order
+        self._source = source
+        self._destination = destination
+        self._cancel = cancel
+        self._emit = emit
+        self._journal = journal
+        self._uploading = Uploading(source, destination, journal, cancel=cancel)
+        self._began_s = time.monotonic()
+
+    def go(self, *, replacing: bool, removing: bool, read_back: ReadBack, user: str | None) -> Pushed:
+        """From the plan to the manifest."""
+        order = self._compared()
+        if not replacing:
+            order.require_free()
+        self._emit(order.planned)
+        todo = order.todo
+        sent = self._send([*todo.send, *todo.other], order.planned)
+        files = tuple(sorted((*todo.same, *sent), key=lambda file: file.path))
+        self._verify(files, {file.path for file in sent}, read_back)
+        self._extras(todo.extra, removing=removing)
+        manifest = self._manifest(files, user)
+        if self._cancel.is_set():
+            raise Cancelled("interrupted")
+        place = self._destination.put_manifest(manifest.model_dump_json(indent=2, exclude_none=True).encode() + b"\n")
+        return Pushed(
+            source=str(order.listing.ref),
+            destination=order.destination,
+            model=manifest.model,
+            version=manifest.version,
+            manifest=place,
+            files=len(files),
+            size_bytes=manifest.size_bytes,
+            sent_files=len(sent),
+            sent_bytes=self._uploading.sent_bytes,
+            read_back=read_back,
+            extra=() if removing else todo.extra,
+            seconds=time.monotonic() - self._began_s,
+        )
+
+    def _compared(self) -> PushOrder:
+        """The order with nothing left that is unsure: read from the source, and compared by what the destination says."""
+        todo = self._order.todo
+        source, destination, there = self._source, self._destination, self._order.there
+
+        def compare(entry: Entry) -> FileEntry | None:
+            held = there[entry.path]
+            return comparing.same(entry, held, source=source, destination=destination, cancel=self._cancel)
+
+        found = dict(zip(todo.unsure, _at_once(compare, todo.unsure), strict=True))
+        same = [file for file in found.values() if file is not None]
+        other = [entry for entry, file in found.items() if file is None]
+        decided = replace(
+            todo,
+            unsure=(),
+            same=tuple(sorted((*todo.same, *same), key=lambda file: file.path)),
+            other=(*todo.other, *other),
+        )
+        return replace(self._order, todo=decided)
+
+    def _send(self, entries: Sequence[Entry], planned: PushPlanned) -> tuple[FileEntry, ...]:
+        meter = transfer.Meter(planned.size_bytes, done_bytes=planned.kept_bytes, emit=self._emit)
+        rate = transfer.Rate(self._order.wanted.choices.max_rate_bytes_per_s)
+        sent = transfer.run(
+            entries, self._source, self._uploading, cancel=self._cancel, meter=meter, emit=self._pushed, rate=rate
+        )
+        meter.last()
+        return sent
+
+    def _pushed(self, event: Event) -> None:
+        """The engine tells of files as it does in a pull; here they went the other way."""
+        if isinstance(event, FilePulled):
+            event = FilePushed(path=event.path, size_bytes=event.size_bytes, sha256=event.sha256, seconds=event.seconds)
+        self._emit(event)
+
+    def _verify(self, files: Sequence[FileEntry], sent: set[str], read_back: ReadBack) -> None:
+        """That what lies there now is what was sent.
+
+        Raises:
+            VerificationFailed: It is not; it is sent again by the next attempt.
+        """
+        there = self._destination.files()
+        wrong = [file for file in files if not _is_there(file, there.get(file.path))]
+        if read_back == "full":
+            check: Callable[[FileEntry], bool] = partial(
+                comparing.reads_back, destination=self._destination, cancel=self._cancel
+            )
+            told = files
+        else:
+            check = partial(
+                comparing.is_told, destination=self._destination, crcs=self._uploading.crcs, cancel=self._cancel
+            )
+            told = [file for file in files if file.path in sent and file.size_bytes > pushing.WHOLE_BYTES]
+        wrong += [file for file, right in zip(told, _at_once(check, told), strict=True) if not right]
+        for file in wrong:
+            self._journal.forgotten(file.path)
+        if wrong:
+            raise VerificationFailed(
+                f"{self._order.destination} does not have what was sent: {beside.named(file.path for file in wrong)}",
+                hint="run the same command again with --replace; if it stays so, the store loses bytes",
+            )
+
+    def _extras(self, extra: Sequence[str], *, removing: bool) -> None:
+        """Name what lies there and is none of the model's, or remove it, where that was asked."""
+        if removing:
+            for path in extra:
+                self._destination.remove(path)
+        elif extra:
+            self._emit(
+                Notice(
+                    message=f"{self._order.destination} has files that are not of this model: {beside.named(extra)}",
+                    hint="a server that loads all of it loads these, too; --remove-extra removes them",
+                )
+            )
+
+    def _manifest(self, files: tuple[FileEntry, ...], user: str | None) -> Manifest:
+        wanted, found = self._order.wanted, self._order.listing
+        sizes = {file.path: file.size_bytes for file in files}
+        kind = wanted.foreseen or formats.check(sizes, self._uploading.read, expect=wanted.choices.expect).kind
+        return Manifest(
+            model=wanted.model,
+            version=wanted.version,
+            path=layout.version(wanted.model, wanted.version).as_posix(),
+            source=SourceEntry(ref=found.origin or _shown(found.ref), revision=found.revision),
+            format=kind,
+            files=files,
+            published_at=utc_now(),
+            published_by=pulling.who(user),
+        )
+
+
+def _abort_stale(order: PushOrder, destination: Destination, journals: UploadJournals) -> None:
+    """Uploads that pushes of other content left at the destination: they would cost their space for ever."""
+    for transfer_id, uploads in journals.stale(order.transfer, order.destination):
+        for path, unfinished in uploads.items():
+            destination.abort(path, unfinished.upload)
+        journals.remove(transfer_id)
+
+
+def _at_once(call: Callable[[T], R], values: Sequence[T]) -> list[R]:
+    """What *call* gives for each, several at once."""
+    with ThreadPoolExecutor(READERS, thread_name_prefix="lading-push") as pool:
+        return list(pool.map(call, values))
+
+
+def _is_there(file: FileEntry, held: Held | None) -> bool:
+    return held is not None and (held.size_bytes, held.etag) == (file.size_bytes, file.etag)
+
+
+def _with_sums(found: Listing, sent: Mapping[str, FileEntry]) -> Listing:
+    """*found*, each file with the SHA-256 that an earlier attempt found when it sent this very revision of the source."""
+    return replace(
+        found,
+        entries=tuple(
+            replace(entry, sha256=sent[entry.path].sha256)
+            if entry.sha256 is None and entry.path in sent and entry.size_bytes == sent[entry.path].size_bytes
+            else entry
+            for entry in found.entries
+        ),
+    )
+
+
+def _shown(ref: Reference) -> str:
+    """A reference without secrets."""
+    return ref.shown if isinstance(ref, SourceRef) else str(ref)
