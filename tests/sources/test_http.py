@@ -16,7 +16,8 @@ from tests.testbed import require
 
 from lading.errors import InvalidInput, SourceError, SourceTransient
 from lading.sources.connection import without_secrets, without_user
-from lading.sources.http import HttpSource, Named, parse_list
+from lading.sources.checksums import Named, parse_list
+from lading.sources.http import HttpSource
 from lading.spec.ref import SourceRef
 from lading.testing import web
 

@@ -1,7 +1,5 @@
 """What of a tar archive is taken, and what is refused."""
 
-import bz2
-import gzip
 import io
 import itertools
 import lzma
@@ -11,32 +9,13 @@ import zlib
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.weights.tars import COMPRESS, entry, packed
 
 from lading.errors import HostileName, LadingError, SourceError
 from lading.weights import archive, compression
 from lading.weights.archive import Catalogue, Member
 
 NAMES = ["config.json", "sub/deep/part.bin", "ü/ÿ.txt", "n" * 180 + "/" + "m" * 200, "d/" * 60 + "leaf"]
-
-
-def packed(members, *, form=tarfile.PAX_FORMAT):
-    """*members*: name to bytes, to None for a folder, or to a TarInfo."""
-    raw = io.BytesIO()
-    with tarfile.open(fileobj=raw, mode="w", format=form) as tar:
-        for name, what in members.items():
-            info = what if isinstance(what, tarfile.TarInfo) else tarfile.TarInfo(name)
-            if what is None:
-                info.type = tarfile.DIRTYPE
-            data = what if isinstance(what, bytes) else b""
-            info.size = len(data) if isinstance(what, bytes) else info.size
-            tar.addfile(info, io.BytesIO(data))
-    return raw.getvalue()
-
-
-def entry(name, kind, target=""):
-    info = tarfile.TarInfo(name)
-    info.type, info.linkname = kind, target
-    return info
 
 
 def listed(data):
@@ -275,11 +254,6 @@ def test_what_is_below_the_one_folder():
     assert archive.below(None, "m/a") == "m/a"
 
 
-def zst(data):
-    return pytest.importorskip("backports.zstd").compress(data)
-
-
-COMPRESS = {"tar": bytes, "tar.gz": gzip.compress, "tar.bz2": bz2.compress, "tar.xz": lzma.compress, "tar.zst": zst}
 SMOOTH = bytes(range(256)) * 2000
 
 

@@ -8,5 +8,6 @@ from lading.transfer.engine import part, run
 from lading.transfer.meter import Meter
 from lading.transfer.pace import Rate
 from lading.transfer.patience import Patience
+from lading.transfer.unpacking import unpack
 
-__all__ = ["Meter", "Patience", "Rate", "part", "run"]
+__all__ = ["Meter", "Patience", "Rate", "part", "run", "unpack"]

@@ -114,10 +114,10 @@ class LocalStaging:
             self._check_room(entry, started is not None)
             if started is not None:
                 return LocalStagedFile(self, entry, path, self.fs.reopen(path), kept=started.parts)
-            if (
-                path.is_symlink() or path.exists()
-            ):  # of an attempt that may still write to it: give it a file of its own
-                self.fs.unlink(path)
+            if path.is_dir() and not path.is_symlink():
+                self.fs.rmdir(path)  # empty: what was in it was abandoned
+            elif path.is_symlink() or path.exists():
+                self.fs.unlink(path)  # of an attempt that may still write to it: give it a file of its own
             return LocalStagedFile(self, entry, path, self.fs.create(path))
 
     def take(self, manifest: Manifest, file: FileEntry) -> bool:
