@@ -346,7 +346,8 @@ def _check_same(answer: http.client.HTTPResponse, entry: Entry, offset: int, sho
     if answer.status == 206:
         begins, size = _content_range(answer.headers.get("Content-Range", ""))
         if begins != offset:
-            raise SourceError(f"{shown} was asked for bytes from {offset} and answered with bytes from {begins}")
+            answered = "no word on which they are" if begins < 0 else f"bytes from {begins:,}"
+            raise SourceError(f"{shown} was asked for bytes from {offset:,} and answered with {answered}")
     if None not in (size, entry.size_bytes) and size != entry.size_bytes:
         raise changed(shown)
     encoding = answer.headers.get("Content-Encoding", "identity")
