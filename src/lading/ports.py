@@ -319,6 +319,29 @@ class Volume(Protocol):
         listed at all. Publishing what is published is silent.
         """
 
+    def mend(self, manifest: Manifest, transfer: str) -> AbstractContextManager[Staging]:
+        """A staging for files of a published version that are broken, under its model's lock.
+
+        What was staged and not put in place is kept for a later attempt.
+
+        Raises:
+            NotPublished: It is not listed; ModelBusy: another live writer has this model.
+        """
+
+    def replace(self, staging: Staging, manifest: Manifest, paths: Sequence[str]) -> None:
+        """Put the staged *paths* in the place of a version's broken files, each by a rename; the manifest stays as it is.
+
+        Raises:
+            VolumeError: One is not staged with the bytes that the manifest says; nothing was replaced.
+        """
+
+    def discard(self, manifest: Manifest, paths: Sequence[str]) -> None:
+        """Remove what lies in a version's directory and is not in its manifest (`extra_files`); other *paths* are silent.
+
+        Raises:
+            VolumeError: The version was adopted: what else lies there is somebody's.
+        """
+
     def manifests(self) -> Iterator[Manifest]:
         """All published versions, by model, then by time of publication."""
 

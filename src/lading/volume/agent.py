@@ -334,8 +334,16 @@ class _Agent:
     def stage(self, stream: _Stream, call: dict[str, Any]) -> None:
         """Hold a staging until the client ends the stream, or is gone."""
         arguments = (_model(call), _text(call, "version"), _text(call, "transfer"))
-        volume = self.volume(make=True)
-        with volume.stage(*arguments) as staging, self._listed(stream.number, staging):
+        with self.volume(make=True).stage(*arguments) as staging:
+            self._hold(stream, staging)
+
+    def mend(self, stream: _Stream, call: dict[str, Any]) -> None:
+        """As `stage`, for broken files of a published version."""
+        with self.volume().mend(_document(Manifest, call, "manifest"), _text(call, "transfer")) as staging:
+            self._hold(stream, staging)
+
+    def _hold(self, stream: _Stream, staging: LocalStaging) -> None:
+        with self._listed(stream.number, staging):
             stream.event({"staged": True})
             while stream.take().kind != Kind.END:
                 pass
@@ -373,6 +381,14 @@ class _Agent:
             raise
         finally:
             staged.abandon()
+
+    def replace(self, stream: _Stream, call: dict[str, Any]) -> None:
+        del stream
+        self.volume().replace(self.staging(call), _document(Manifest, call, "manifest"), _texts(call, "paths"))
+
+    def discard(self, stream: _Stream, call: dict[str, Any]) -> None:
+        del stream
+        self.volume().discard(_document(Manifest, call, "manifest"), _texts(call, "paths"))
 
     def publish(self, stream: _Stream, call: dict[str, Any]) -> dict[str, Any]:
         del stream
@@ -415,6 +431,7 @@ _READS: dict[str, Operation] = {
 _CHANGES: dict[str, Operation] = {
     "use": _Agent.use, "remove": _Agent.remove, "sweep": _Agent.sweep, "adopt": _Agent.adopt, "stage": _Agent.stage,
     "finished": _Agent.finished, "read_staged": _Agent.read_staged, "write": _Agent.write, "publish": _Agent.publish,
+    "mend": _Agent.mend, "replace": _Agent.replace, "discard": _Agent.discard,
 }  # fmt: skip
 
 
@@ -456,6 +473,13 @@ def _text(call: dict[str, Any], key: str) -> str:
 
 def _text_or_none(call: dict[str, Any], key: str) -> str | None:
     return None if call.get(key) is None else _text(call, key)
+
+
+def _texts(call: dict[str, Any], key: str) -> list[str]:
+    found = call.get(key)
+    if not isinstance(found, list) or not all(isinstance(text, str) for text in found):
+        raise VolumeError(f"the client's call has no list of texts {key!r}")
+    return found
 
 
 def _number(call: dict[str, Any], key: str) -> int:

@@ -9,7 +9,7 @@ from lading.volume.fs import Fs
 
 
 def note(fs: Fs, path: Path, what: str, model: str, version: str, *, previous: str | None = None, mode: int) -> None:
-    """Append that *what* (``publish``, ``use``, ``remove``) happened; *previous* is what `current` named before."""
+    """Append that *what* (``publish``, ``adopt``, ``repair``, ``use``, ``remove``) happened; *previous* is what `current` named before."""
     line = {"at": utc_now(), "what": what, "model": model, "version": version}
     if previous is not None:
         line["previous"] = previous

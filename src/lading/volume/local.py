@@ -13,9 +13,8 @@ from lading.errors import InvalidReference, VolumeError, VolumeNotWritable
 from lading.spec import ref
 from lading.volume import faults, leftovers, manifests
 from lading.volume import fs as files
-from lading.volume.changing import Changing
-from lading.volume.journal import Journal
 from lading.volume.lock import Held
+from lading.volume.mending import Mending
 from lading.volume.reading import Progress
 from lading.volume.staging import LocalStaging
 from lading.weights import layout, names
@@ -26,7 +25,7 @@ if TYPE_CHECKING:  # all seams of the program hang on it: reading a volume does 
     from lading.ports import Staging
 
 
-class LocalVolume(Changing):
+class LocalVolume(Mending):
     """A volume at *root* (`Volume`). Made by `volume.find` and its siblings, which read *document*."""
 
     @contextmanager
@@ -100,14 +99,6 @@ class LocalVolume(Changing):
         self._write_manifest(manifest)
         self._note("publish", manifest.model, manifest.version)
 
-    def _forget_empty(self, staging: LocalStaging) -> None:
-        """Leave nothing of a staging in which nothing was finished; another's, who took the lock over, is not touched."""
-        if staging.published or not staging.journal.path.exists() or staging.finished or not staging.lock.is_ours():
-            return
-        with faults.translated(self._root, "clean up"):
-            files.remove_tree(self._fs, staging.directory)
-            self._drop_journal(staging.journal.path)
-
     # ----------------------------------------------------------------------------------------------------- adopting
 
     def adopt(self, adoption: Adoption, *, progress: Progress) -> Manifest:
@@ -171,25 +162,7 @@ class LocalVolume(Changing):
             ) from error
 
     def _staging(self, model: str, version: str, transfer: str, held: Held) -> LocalStaging:
-        published = self._published(model, version)
-        directory = layout.incoming(transfer)
-        modes = self._modes
-        return LocalStaging(
-            self._fs,
-            self._root,
-            self.directory(published) if published else self._root / directory,
-            Journal(
-                self._fs,
-                self._root / layout.journal(transfer),
-                temporary=self._root / layout.TEMPORARY / f"{transfer}.jsonl",
-                mode=modes.file,
-            ),
-            model=model,
-            version=version,
-            lock=held,
-            modes=modes,
-            published=published,
-        )
+        return self._staging_at(model, version, transfer, held, self._published(model, version))
 
     def _check_apart(self, model: str) -> None:
         """No model's name begins another's: `a/b` would be a version of `a`."""

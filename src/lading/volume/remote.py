@@ -245,9 +245,31 @@ class RemoteVolume:
     @contextmanager
     def stage(self, model: str, version: str, transfer: str) -> Iterator[RemoteStaging]:
         """The staging of *transfer*, under the model's lock, which the agent holds as long as this lasts."""
-        link, stream = self._staged(model, version, transfer)
+        with self._holding("stage", model=model, version=version, transfer=transfer) as (link, number):
+            yield RemoteStaging(link, number, model, version)
+
+    @contextmanager
+    def mend(self, manifest: Manifest, transfer: str) -> Iterator[RemoteStaging]:
+        """A staging for broken files of a published version, under its model's lock."""
+        with self._holding("mend", manifest=_plain(manifest), transfer=transfer) as (link, number):
+            yield RemoteStaging(link, number, manifest.model, manifest.version)
+
+    def replace(self, staging: "Staging", manifest: Manifest, paths: Sequence[str]) -> None:
+        """Put staged files in the place of a version's broken ones."""
+        assert isinstance(staging, RemoteStaging), "a staging of another volume"
+        staging.ask("replace", manifest=_plain(manifest), paths=list(paths))
+
+    @_again
+    def discard(self, manifest: Manifest, paths: Sequence[str]) -> None:
+        """Remove files that lie in a version's directory and are not in its manifest."""
+        self._linked().ask("discard", manifest=_plain(manifest), paths=list(paths))
+
+    @contextmanager
+    def _holding(self, op: str, **arguments: Any) -> Iterator[tuple[Link, int]]:
+        """A staging that the agent holds as long as this lasts."""
+        link, stream = self._staged(op, arguments)
         try:
-            yield RemoteStaging(link, stream.number, model, version)
+            yield link, stream.number
         except BaseException:
             with suppress(LadingError):  # what happened inside counts more
                 self._leave(stream)
@@ -255,9 +277,9 @@ class RemoteVolume:
         self._leave(stream)
 
     @_again
-    def _staged(self, model: str, version: str, transfer: str) -> tuple[Link, Stream]:
+    def _staged(self, op: str, arguments: Mapping[str, Any]) -> tuple[Link, Stream]:
         link = self._linked()
-        stream = link.call("stage", model=model, version=version, transfer=transfer)
+        stream = link.call(op, **arguments)
         stream.next(Kind.EVENT)
         return link, stream
 
