@@ -12,12 +12,12 @@ import sys
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 
-from tests.testbed import base, browser, cluster, disks, docker, image, kserve, kube, minio, nginx, node
+from tests.testbed import base, browser, cluster, disks, docker, image, kserve, kube, minio, nginx, node, peers
 
 #: Two rows that do not wait for each other: what Go builds takes the processor, what is installed takes the network.
 BUILT = {"kubernetes": kube.prepare, "minio": minio.prepare, "kserve": kserve.prepare}
 INSTALLED = {"node": node.prepare, "disks": disks.prepare, "docker": docker.prepare, "base": base.prepare, "browser": browser.prepare,
-             "nginx": nginx.prepare}  # fmt: skip
+             "nginx": nginx.prepare, "peers": peers.prepare}  # fmt: skip
 PARTS = BUILT | INSTALLED
 
 
