@@ -8,7 +8,7 @@ import subprocess
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -102,13 +102,18 @@ class Minio:
 
 @contextmanager
 def running(
-    data: Path, *, reach: Literal["host", "cluster"] = "host", certificates: Certificates | None = None
+    data: Path,
+    *,
+    reach: Literal["host", "cluster"] = "host",
+    certificates: Certificates | None = None,
+    settings: Mapping[str, str] | None = None,
 ) -> Iterator[Minio]:
     """A server over *data*, healthy; killed by its process id at the end.
 
     Args:
         reach: ``cluster``: pods of this host reach it, too, by the host's address.
         certificates: It speaks TLS and shows these (`pki.for_server`).
+        settings: Its own variables: ``MINIO_DOMAIN``, ``MINIO_REGION`` …
     """
     binary = program("minio")
     assert binary is not None
@@ -122,6 +127,7 @@ def running(
         "MINIO_UPDATE": "off",
         "MINIO_BROWSER": "off",
         "MINIO_CI_CD": "on",
+        **(settings or {}),
     }
     argv = [
         str(binary),

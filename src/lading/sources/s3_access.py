@@ -46,6 +46,8 @@ _DENIED = frozenset(
 )  # fmt: skip
 _MISSING = frozenset({"NoSuchBucket", "NoSuchKey", "NoSuchVersion", "InvalidBucketName", "404"})
 _BUSY = frozenset({"SlowDown", "SlowDownRead", "ServiceUnavailable", "TooManyRequests", "429", "503"})
+#: Requests that botocore makes of itself, to services that change one identity for another.
+_GIVES_KEYS = frozenset({"AssumeRole", "AssumeRoleWithWebIdentity", "AssumeRoleWithSAML", "GetSessionToken"})
 _CREDENTIALS = (
     "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE, to an account that may list and read it"
 )
@@ -171,6 +173,10 @@ class Access:
             yield
         except ClientError as error:
             code = str(error.response.get("Error", {}).get("Code", "unknown"))
+            if error.operation_name in _GIVES_KEYS:
+                raise SourceDenied(
+                    f"{shown}: {error.operation_name} gave no keys ({code})", hint=_CREDENTIALS
+                ) from error
             if missing is not None and code in _MISSING:
                 raise missing(code) from error
             raise _told(shown, code, error.response, signed=self.signed) from error
