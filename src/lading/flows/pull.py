@@ -265,7 +265,8 @@ def _bring(
         if order.replace:
             todo = room.make(order.listing, order.model, todo, volume=volume, staging=staging, emit=emit)
             volume.require_free(todo.fetch_bytes)
-        files = _files(todo, source, staging, cancel=cancel, emit=emit)
+        rate = transfer.Rate(order.choices.max_rate_bytes_per_s)
+        files = _files(todo, source, staging, rate, cancel=cancel, emit=emit)
         sizes = {file.path: file.size_bytes for file in files}
         manifest = Manifest(
             model=order.model,
@@ -324,10 +325,10 @@ def planned(order: Order, todo: TransferPlan, volume: str) -> PullPlanned:
 
 
 def _files(
-    todo: TransferPlan, source: Source, staging: Staging, *, cancel: threading.Event, emit: Emit
+    todo: TransferPlan, source: Source, staging: Staging, rate: transfer.Rate, *, cancel: threading.Event, emit: Emit
 ) -> tuple[FileEntry, ...]:
     meter = transfer.Meter(todo.total_bytes, done_bytes=todo.kept_bytes, emit=emit)
-    written = transfer.run(todo.fetch, source, staging, cancel=cancel, meter=meter, emit=emit)
+    written = transfer.run(todo.fetch, source, staging, cancel=cancel, meter=meter, emit=emit, rate=rate)
     meter.last()
     return tuple(sorted((*todo.keep, *written), key=lambda file: file.path))
 

@@ -26,14 +26,13 @@ from lading.transfer.patience import Attempts, Patience
 from lading.weights import digests
 from lading.weights.listing import Entry
 from lading.weights.manifest import FileEntry
-from lading.weights.parts import Part
+from lading.weights.parts import PART_BYTES, Part
 
 WORKERS = 16
 FIRST_WORKERS = 4
 SMALL_WORKERS = 16
 SMALL_BYTES = 1 << 20
 STEP_BYTES = 1 << 20
-BUFFER_BYTES = 8 << 20
 MEMORY_BYTES = 128 << 20
 RUN_BYTES = 64 << 20
 """What one request brings where there are as many files as connections; a quarter where several share a file."""
@@ -80,7 +79,7 @@ def run(
         hashes=hashes,
     )
     crews = (
-        _Crew(shared, big, threads=workers, first=FIRST_WORKERS, buffer_bytes=BUFFER_BYTES),
+        _Crew(shared, big, threads=workers, first=FIRST_WORKERS, buffer_bytes=PART_BYTES),
         _Crew(shared, small, threads=min(workers, SMALL_WORKERS), first=SMALL_WORKERS, buffer_bytes=SMALL_BYTES),
     )
     try:
@@ -138,9 +137,9 @@ class _Crew:
         self.shared = shared
         self.queue = deque(entries)
         pieces = sum(max(1, (entry.size_bytes or 0) // buffer_bytes) for entry in entries)
-        self.size = min(threads, MEMORY_BYTES // buffer_bytes, pieces)
+        self.size = min(threads, pieces)
         self.connections = Connections(first, self.size)
-        self.pool = Pool(max(self.size + 2, MEMORY_BYTES // BUFFER_BYTES), buffer_bytes)
+        self.pool = Pool(MEMORY_BYTES // buffer_bytes, buffer_bytes)
         self._arrivals: list[Arrival] = []
         self._opening = 0
         self._changed = threading.Condition()

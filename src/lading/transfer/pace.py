@@ -3,25 +3,44 @@
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 
 from lading.errors import Cancelled
 
 LOOK_S = 0.2
 STEER_EVERY_S = 1.0
+MORE = 2
+REST_STEPS = 20
 BUSY_WAIT_S = 1.0
 LONGEST_BUSY_WAIT_S = 60.0
 
 
-def steer(allowed: int, most: int, rate: float, before: float) -> int:
-    """How many connections to try next: more while more brought at least a twentieth more, fewer where it brought less.
+@dataclass(frozen=True, slots=True)
+class Course:
+    """How many connections are tried, and what is known of fewer.
 
-    *rate* is what came with *allowed* of them, *before* the last time; both in bytes per second.
+    Attributes:
+        before: Bytes per second that came with fewer, while more are tried; None: nothing is tried.
+        rest: For how many steps nothing is tried.
     """
-    if rate > before * 1.05:
-        return min(most, allowed + 2)
-    if rate < before * 0.8:
-        return max(2, allowed - 1) if allowed > 2 else allowed
-    return allowed
+
+    allowed: int
+    before: float | None = None
+    rest: int = 0
+
+
+def steer(course: Course, most: int, rate: float) -> Course:
+    """How many connections to try next, when *rate* bytes per second came with those of *course*.
+
+    More are tried, and kept where they brought a tenth more; else the old number rests for a while before it is tried again.
+    """
+    if course.before is not None and rate < course.before * 1.1:
+        return Course(max(1, course.allowed - MORE), rest=REST_STEPS)
+    if course.rest:
+        return Course(course.allowed, rest=course.rest - 1)
+    if course.allowed >= most:
+        return Course(course.allowed)
+    return Course(min(most, course.allowed + MORE), before=rate)
 
 
 class Connections:
@@ -33,15 +52,19 @@ class Connections:
     """
 
     def __init__(self, first: int, most: int, *, clock: Callable[[], float] = time.monotonic) -> None:
-        self.allowed = min(first, most)
+        self._course = Course(min(first, most))
         self._most = most
         self._clock = clock
         self._inside = 0
         self._bytes = 0
         self._since = clock()
-        self._before = 0.0
         self._pause_until = 0.0
         self._changed = threading.Condition()
+
+    @property
+    def allowed(self) -> int:
+        """How many may be inside now."""
+        return self._course.allowed
 
     def enter(self, stop: Callable[[], bool]) -> None:
         """Wait for a turn.
@@ -69,9 +92,8 @@ class Connections:
             passed = self._clock() - self._since
             if passed < STEER_EVERY_S or self._inside < self.allowed:
                 return  # not all were in use: that says nothing of more
-            rate = self._bytes / passed
-            self.allowed = steer(self.allowed, self._most, rate, self._before)
-            self._before, self._bytes, self._since = rate, 0, self._clock()
+            self._course = steer(self._course, self._most, self._bytes / passed)
+            self._bytes, self._since = 0, self._clock()
             self._changed.notify_all()
 
     def busy(self, wait_s: float | None) -> None:
@@ -79,10 +101,10 @@ class Connections:
         with self._changed:
             now = self._clock()
             if now >= self._pause_until:  # one answer of many that said the same
-                self.allowed = max(1, self.allowed // 2)
+                self._course = Course(max(1, self.allowed // 2), rest=REST_STEPS)
             wait_s = BUSY_WAIT_S if wait_s is None else min(wait_s, LONGEST_BUSY_WAIT_S)
             self._pause_until = max(self._pause_until, now + wait_s)
-            self._before, self._bytes, self._since = 0.0, 0, now
+            self._bytes, self._since = 0, now
 
 
 class Rate:

@@ -22,8 +22,9 @@ from lading.volume.writing import OpenFile, Ways
 from lading.weights import names
 from lading.weights.listing import Entry
 from lading.weights.manifest import FileEntry, Manifest
-from lading.weights.parts import PART_BYTES, Part
+from lading.weights.parts import Part
 
+ALLOCATE_FROM_BYTES = 16 << 20
 BATCH_BYTES = 64 << 20
 """So much of one file is at most written again after a kill, beside what was under way."""
 BATCH_S = 1.0
@@ -203,7 +204,7 @@ class LocalStagedFile:
         self._batch_bytes = 0
         self._flushed_s = time.monotonic()
         self._lock = threading.Lock()
-        if not kept and entry.size_bytes is not None and entry.size_bytes >= PART_BYTES:
+        if not kept and entry.size_bytes is not None and entry.size_bytes >= ALLOCATE_FROM_BYTES:
             try:
                 with self._translated("allocate"):
                     staging.fs.allocate(descriptor, entry.size_bytes)
