@@ -10,18 +10,16 @@ import random
 import socket
 import threading
 import time
-from collections.abc import Callable, Sequence
-from contextlib import suppress
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 from functools import partial
-from typing import TypeVar
 
 import lading
 from lading import transfer
 from lading.errors import Cancelled, InvalidInput, NotPublished, SourceTransient
-from lading.events import Emit, Event, Published, PullPlanned, Unchanged, ignore
-from lading.flows import room
+from lading.events import Emit, Published, PullPlanned, Unchanged, ignore
+from lading.flows import room, threads
 from lading.ports import Source, Staging, Volume
 from lading.spec import ref as refs
 from lading.spec.clock import utc_now
@@ -33,7 +31,6 @@ from lading.weights.listing import Listing
 from lading.weights.manifest import FileEntry, Manifest, PublishedBy, SourceEntry
 from lading.weights.plan import TransferPlan
 
-T = TypeVar("T")
 VERSION_DIGITS = 12
 RESOLVE = transfer.Patience(attempts=4, first_wait_s=0.2)
 
@@ -98,7 +95,7 @@ async def decide(
     """
     model = refs.check_model(model) if model else None
     version = refs.check_version(version) if version else None
-    found = without(await _resolve(source, ref), choices.exclude)
+    found = without(await resolved(source, ref), choices.exclude)
     name = model or refs.model_name(found.name)
     published = await asyncio.to_thread(_published, volume, name, version, found) if volume else None
     order = Order(
@@ -112,7 +109,7 @@ async def decide(
     if volume is not None:
         return order
     cancel = threading.Event()
-    foreseen = await _in_thread(lambda: _foresee(order, source, cancel), cancel)
+    foreseen = await threads.in_thread(lambda: _foresee(order, source, cancel), cancel)
     return replace(order, foreseen=foreseen)
 
 
@@ -123,10 +120,10 @@ async def fulfil(
     if order.published is not None:
         return _unchanged(volume, order.published, emit)
     cancel = threading.Event()
-    across = _Across(emit, cancel)
+    across = threads.Across(emit, cancel)
     bring = partial(_bring, order, source, volume, use=use, by=who(user), cancel=cancel, emit=across)
     try:
-        return await _in_thread(bring, cancel)
+        return await threads.in_thread(bring, cancel)
     except Cancelled:
         if across.broken is not None:
             raise across.broken from None
@@ -164,7 +161,7 @@ def proposed(found: Listing) -> str:
     return refs.check_version(found.version or found.revision[:VERSION_DIGITS])
 
 
-async def _resolve(source: Source, ref: Reference) -> Listing:
+async def resolved(source: Source, ref: Reference) -> Listing:
     """The source's listing; a fault that passes within seconds is borne."""
     for failures in range(1, RESOLVE.attempts):
         try:
@@ -203,43 +200,6 @@ def _unchanged(volume: Volume, published: Manifest, emit: Emit) -> Unchanged:
     event = Unchanged(model=published.model, version=published.version, path=volume.place(published))
     emit(event)
     return event
-
-
-class _Across:
-    """An `Emit` for other threads. Where nobody can be told any more (a closed pipe) the work is cancelled."""
-
-    def __init__(self, emit: Emit, cancel: threading.Event) -> None:
-        self.broken: OSError | None = None
-        self._emit = emit
-        self._cancel = cancel
-        self._loop = asyncio.get_running_loop()
-
-    def __call__(self, event: Event) -> None:
-        self._loop.call_soon_threadsafe(self._tell, event)
-
-    def _tell(self, event: Event) -> None:
-        if self.broken is not None:
-            return
-        try:
-            self._emit(event)
-        except OSError as error:
-            self.broken = error
-            self._cancel.set()
-
-
-async def _in_thread(work: Callable[[], T], cancel: threading.Event) -> T:
-    """What *work* gives; cancelled, it sets *cancel* and returns only after the thread has ended."""
-    running = asyncio.ensure_future(asyncio.to_thread(work))
-    try:
-        return await asyncio.shield(running)
-    except asyncio.CancelledError:
-        cancel.set()
-        while not running.done():
-            with suppress(asyncio.CancelledError):  # asked again: it is as soon as it can be
-                await asyncio.wait([running])
-        if not running.cancelled():
-            running.exception()  # seen: the cancellation is what is told
-        raise
 
 
 def _bring(

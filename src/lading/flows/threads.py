@@ -1,0 +1,49 @@
+"""The blocking part of a flow in a thread of its own: told across, cancelled by a flag, waited for to its end."""
+
+import asyncio
+import threading
+from collections.abc import Callable
+from contextlib import suppress
+from typing import TypeVar
+
+from lading.events import Emit, Event
+
+T = TypeVar("T")
+
+
+class Across:
+    """An `Emit` for other threads. Where nobody can be told any more (a closed pipe) the work is cancelled."""
+
+    def __init__(self, emit: Emit, cancel: threading.Event) -> None:
+        self.broken: OSError | None = None
+        self._emit = emit
+        self._cancel = cancel
+        self._loop = asyncio.get_running_loop()
+
+    def __call__(self, event: Event) -> None:
+        """Tell *event*, soon."""
+        self._loop.call_soon_threadsafe(self._tell, event)
+
+    def _tell(self, event: Event) -> None:
+        if self.broken is not None:
+            return
+        try:
+            self._emit(event)
+        except OSError as error:
+            self.broken = error
+            self._cancel.set()
+
+
+async def in_thread(work: Callable[[], T], cancel: threading.Event) -> T:
+    """What *work* gives; cancelled, it sets *cancel* and returns only after the thread has ended."""
+    running = asyncio.ensure_future(asyncio.to_thread(work))
+    try:
+        return await asyncio.shield(running)
+    except asyncio.CancelledError:
+        cancel.set()
+        while not running.done():
+            with suppress(asyncio.CancelledError):  # asked again: it is as soon as it can be
+                await asyncio.wait([running])
+        if not running.cancelled():
+            running.exception()  # seen: the cancellation is what is told
+        raise
