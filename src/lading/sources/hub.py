@@ -10,7 +10,7 @@ import os
 import threading
 import time
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 from typing import ClassVar
@@ -40,6 +40,8 @@ class HubSource:
         self._small = RangeReader(self._from_hub, trust=self._trust)
         self._big = RangeReader(self._links.get, trust=self._trust)
         self._cached: PerThread[_Cached] = PerThread()
+        self._begun: set[str] = set()
+        self._doubted: set[str] = set()
 
     async def resolve(self, ref: Reference) -> Listing:
         """The files of the repository, or of a folder in it, or one file; pinned to a commit."""
@@ -48,15 +50,20 @@ class HubSource:
         place = hub_api.parse(ref)
         return await asyncio.to_thread(self._resolve, place)
 
+    def digests(self, entry: Entry) -> Mapping[str, str]:
+        """Nothing more than the listing says. Asked for a second time, what was read before was wrong: not the cache's again."""
+        if entry.key in self._begun:
+            self._doubted.add(entry.key)
+        self._begun.add(entry.key)
+        return {}
+
     def read_into(self, entry: Entry, offset: int, buffer: memoryview, *, end: int | None = None) -> int:
         """See `lading.ports.Source.read_into`."""
-        held = self._cached.get()
-        if held is None or held.key != entry.key:
-            held = self._cached.put(_Cached.of(entry, self._settings.cache))
-        if held.descriptor is not None:
-            return os.preadv(held.descriptor, [buffer if end is None else buffer[: max(0, end - offset)]], offset)
+        descriptor = None if entry.key in self._doubted else self._open(entry)
+        if descriptor is not None:
+            return os.preadv(descriptor, [buffer if end is None else buffer[: max(0, end - offset)]], offset)
         if self._settings.offline:
-            raise SourceMissing(f"HF_HUB_OFFLINE is set, and {entry.key} is no longer in {self._settings.cache}")
+            raise SourceMissing(f"HF_HUB_OFFLINE is set, and {entry.key} is not, or not whole, in {self._settings.cache}")
         unmarked = replace(entry, etag=None)  # mirrors and CDNs mark in their own ways; commit and digest pin it
         if entry.sha256 is None:
             return self._small.read_into(unmarked, offset, buffer, end=end)
@@ -86,6 +93,13 @@ class HubSource:
             return found
         finally:
             api.close()
+
+    def _open(self, entry: Entry) -> int | None:
+        """The cache's file of it, open for this thread; None where there is none."""
+        held = self._cached.get()
+        if held is None or held.key != entry.key:
+            held = self._cached.put(_Cached.of(entry, self._settings.cache))
+        return held.descriptor
 
     def _from_hub(self, entry: Entry) -> Get:
         return Api(self._settings, self._trust).get(hub_api.parse(_reference(entry.key)))
