@@ -18,14 +18,14 @@ from functools import partial
 import lading
 from lading import transfer
 from lading.errors import Cancelled, InvalidInput, NotPublished, SourceTransient
-from lading.events import Emit, Published, PullPlanned, Unchanged, ignore
-from lading.flows import room, threads
+from lading.events import Emit, Notice, Published, PullPlanned, Unchanged, ignore
+from lading.flows import room, signed, threads
 from lading.ports import Source, Staging, Volume
 from lading.spec import ref as refs
 from lading.spec.clock import utc_now
 from lading.spec.pull import PLAIN, Choices
 from lading.spec.ref import Reference
-from lading.weights import formats, layout, listing
+from lading.weights import formats, layout, listing, signing, unpacked
 from lading.weights import plan as planning
 from lading.weights.listing import Listing
 from lading.weights.manifest import FileEntry, Manifest, PublishedBy, SourceEntry
@@ -44,6 +44,7 @@ class Order:
         published: The manifest of that version, or of another one of the same model with this very content.
         replace: The model's other versions go before it comes (`lading.flows.room`).
         foreseen: Its format, checked at the source; None where it was not.
+        left_out: Paths of the source that were not chosen: a signature may cover them all the same.
     """
 
     listing: Listing
@@ -53,6 +54,7 @@ class Order:
     published: Manifest | None = None
     foreseen: str | None = None
     replace: bool = False
+    left_out: frozenset[str] = frozenset()
 
 
 async def pull(
@@ -95,7 +97,10 @@ async def decide(
     """
     model = refs.check_model(model) if model else None
     version = refs.check_version(version) if version else None
-    found = without(await resolved(source, ref), choices.exclude)
+    if choices.signed_by is not None:
+        signing.signer(choices.signed_by)  # a key that is none is told before anything else is done
+    found = await resolved(source, ref)
+    found = unpacked.chosen(found, choices) if unpacked.is_stream(found) else without(found, choices.exclude)
     name = model or refs.model_name(found.name)
     published = await asyncio.to_thread(_published, volume, name, version, found) if volume else None
     order = Order(
@@ -117,7 +122,13 @@ async def fulfil(
     order: Order, source: Source, volume: Volume, *, use: bool = True, user: str | None = None, emit: Emit = ignore
 ) -> Published | Unchanged:
     """Do what was decided; see `pull`. *user* asked for it; None: who runs this process."""
+    for note in order.listing.notes:
+        emit(Notice(message=note))
     if order.published is not None:
+        if order.choices.signed_by is not None:
+            await asyncio.to_thread(
+                signed.require_published, volume, order.published, order.choices.signed_by, order.left_out
+            )
         return _unchanged(volume, order.published, emit)
     cancel = threading.Event()
     across = threads.Across(emit, cancel)
@@ -153,7 +164,7 @@ def without(found: Listing, exclude: Sequence[str]) -> Listing:
         return found
     if not kept:
         raise InvalidInput(f"--exclude {' '.join(exclude)} leaves nothing of {found.ref}")
-    return replace(listing.listing(found.ref, found.name, kept), origin=found.origin)
+    return replace(listing.listing(found.ref, found.name, kept), origin=found.origin, notes=found.notes)
 
 
 def proposed(found: Listing) -> str:
@@ -225,8 +236,9 @@ def _bring(
         if order.replace:
             todo = room.make(order.listing, order.model, todo, volume=volume, staging=staging, emit=emit)
             volume.require_free(todo.fetch_bytes)
-        rate = transfer.Rate(order.choices.max_rate_bytes_per_s)
-        files = _files(todo, source, staging, rate, cancel=cancel, emit=emit)
+        files = _files(todo, order.choices, source, staging, cancel=cancel, emit=emit)
+        if order.choices.signed_by is not None:
+            signed.require(files, staging.read, order.choices.signed_by, order.left_out)
         sizes = {file.path: file.size_bytes for file in files}
         manifest = Manifest(
             model=order.model,
@@ -261,12 +273,14 @@ def _foresee(order: Order, source: Source, cancel: threading.Event) -> str | Non
     """
     entries = {entry.path: entry for entry in order.listing.entries}
     sizes = {path: entry.size_bytes for path, entry in entries.items() if entry.size_bytes is not None}
-    if len(sizes) < len(entries):
+    if len(sizes) < len(entries) or unpacked.is_stream(order.listing):
         return None
 
     def read(path: str, offset: int, size_bytes: int) -> bytes:
         return transfer.part(source, entries[path], offset, size_bytes, cancel=cancel)
 
+    if order.choices.signed_by is not None:
+        signed.require_names(sizes, read, order.choices.signed_by, order.left_out)
     return formats.check(sizes, read, expect=order.choices.expect).kind
 
 
@@ -285,10 +299,17 @@ def planned(order: Order, todo: TransferPlan, volume: str) -> PullPlanned:
 
 
 def _files(
-    todo: TransferPlan, source: Source, staging: Staging, rate: transfer.Rate, *, cancel: threading.Event, emit: Emit
+    todo: TransferPlan, choices: Choices, source: Source, staging: Staging, *, cancel: threading.Event, emit: Emit
 ) -> tuple[FileEntry, ...]:
     meter = transfer.Meter(todo.total_bytes, done_bytes=todo.kept_bytes, emit=emit)
-    written = transfer.run(todo.fetch, source, staging, cancel=cancel, meter=meter, emit=emit, rate=rate)
+    rate = transfer.Rate(choices.max_rate_bytes_per_s)
+    files = [entry for entry in todo.fetch if entry.archive is None]
+    written = transfer.run(files, source, staging, cancel=cancel, meter=meter, emit=emit, rate=rate)
+    for archive in (entry for entry in todo.fetch if entry.archive is not None):
+        written += transfer.unpack(
+            archive, source, staging, cancel=cancel, meter=meter, emit=emit, rate=rate,
+            taken=partial(unpacked.is_taken, choices=choices),
+        )  # fmt: skip
     meter.last()
     return tuple(sorted((*todo.keep, *written), key=lambda file: file.path))
 

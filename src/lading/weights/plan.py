@@ -74,10 +74,11 @@ def matches(entry: Entry, file: FileEntry) -> bool:
 
 def is_published(listing: Listing, published: Manifest) -> bool:
     """Whether *published* was made from this very state of the source."""
+    if listing.revision != published.source.revision or any(entry.archive for entry in listing.entries):
+        return listing.revision == published.source.revision  # what is in an archive is known by its mark alone
     files = {file.path: file for file in published.files}
-    return listing.revision == published.source.revision and (
-        files.keys() == {entry.path for entry in listing.entries}
-        and all(entry.size_bytes in {None, files[entry.path].size_bytes} for entry in listing.entries)
+    return files.keys() == {entry.path for entry in listing.entries} and all(
+        entry.size_bytes in {None, files[entry.path].size_bytes} for entry in listing.entries
     )
 
 

@@ -15,6 +15,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from lading.errors import InvalidInput, MissingExtra, VerificationFailed
+from lading.spec import units
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric import ec
@@ -30,6 +31,8 @@ _CURVES = {"secp256r1": "SHA256", "secp384r1": "SHA384", "secp521r1": "SHA512"}
 _UNSIGNED = frozenset({SIGNATURE, ".git", ".gitattributes", ".github", ".gitignore"})
 _SHOWN = 5
 
+Digests = Mapping[str, str]
+"""SHA-256 by path."""
 Signer = Callable[[Mapping[str, Any]], "ec.EllipticCurvePublicKey"]
 """The key that must have signed, given a bundle's `verificationMaterial`."""
 
@@ -61,12 +64,14 @@ def signer(pem: str) -> Signer:
     return lambda material: _named(material, known)
 
 
-def signed(bundle: bytes, by: Signer) -> Mapping[str, str]:
-    """The SHA-256 of each file, by path, that the signature *bundle* holds, when *by* signed it.
+def signed(bundle: bytes, by: Signer) -> Digests:
+    """What the signature *bundle* says of each file, when *by* signed it.
 
     Raises:
         VerificationFailed: It is no such signature, or another's.
     """
+    if len(bundle) > SIZE_LIMIT_BYTES:
+        raise _refused(f"is longer than {units.show_bytes(SIZE_LIMIT_BYTES)}")
     try:
         document = json.loads(bundle)
         envelope = document["dsseEnvelope"]
@@ -79,7 +84,7 @@ def signed(bundle: bytes, by: Signer) -> Mapping[str, str]:
         raise _refused(f"is no signature of a model ({type(error).__name__}: {str(error)[:100]})") from error
 
 
-def require_covered(signed: Mapping[str, str], paths: Collection[str], left_out: Collection[str] = ()) -> None:
+def require_covered(signed: Digests, paths: Collection[str], left_out: Collection[str] = ()) -> None:
     """Nothing, when exactly *paths* are signed; those the pull has *left_out* may be signed, too.
 
     Raises:
@@ -92,8 +97,8 @@ def require_covered(signed: Mapping[str, str], paths: Collection[str], left_out:
     _require_none(differ)
 
 
-def require(signed: Mapping[str, str], files: Mapping[str, str], left_out: Collection[str] = ()) -> None:
-    """Nothing, when *files* (SHA-256 by path) are what was signed, as `require_covered` says.
+def require(signed: Digests, files: Digests, left_out: Collection[str] = ()) -> None:
+    """Nothing, when *files* are what was signed, as `require_covered` says.
 
     Raises:
         VerificationFailed: They are not; names what differs.
