@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from lading.api.serving import Server, ask, bench, serve, serving, stop
     from lading.api.tuning import load_study, study, tune, write_report
-    from lading.api.weights import manifest, models, pull, use, verify
+    from lading.api.weights import manifest, models, pull, push, use, verify
     from lading.errors import InvalidInput, LadingError
     from lading.events import Event
     from lading.flows.bench import BenchResult
@@ -27,7 +27,7 @@ __version__ = "0.1.0"
 _HOMES = {
     "lading.api.serving": ("Server", "ask", "bench", "serve", "serving", "stop"),
     "lading.api.tuning": ("load_study", "study", "tune", "write_report"),
-    "lading.api.weights": ("manifest", "models", "pull", "use", "verify"),
+    "lading.api.weights": ("manifest", "models", "pull", "push", "use", "verify"),
     "lading.errors": ("InvalidInput", "LadingError"),
     "lading.events": ("Event",),
     "lading.flows.bench": ("BenchResult",),
@@ -62,6 +62,7 @@ __all__ = [
     "manifest",
     "models",
     "pull",
+    "push",
     "serve",
     "serving",
     "stop",

@@ -4,9 +4,11 @@ from pathlib import Path
 from typing import Any
 
 from lading.api import portal
-from lading.events import Emit, Published, Unchanged, Verified, ignore
+from lading.events import Emit, Published, Pushed, Unchanged, Verified, ignore
 from lading.flows import pull as pulling
+from lading.flows import push as pushing
 from lading.flows import verify as verifying
+from lading.flows.push import ReadBack
 from lading.spec import ref as refs
 from lading.spec.job import JobChoice
 from lading.spec.placement import Choice
@@ -76,6 +78,58 @@ def pull(
             )
 
     return portal.run(bring())
+
+
+def push(
+    source: str | Path,
+    dest: str | Path,
+    *,
+    replace: bool = False,
+    remove_extra: bool = False,
+    read_back: ReadBack = "checksums",
+    model: str | None = None,
+    version: str | None = None,
+    source_endpoint: str | None = None,
+    where: Choice | None = None,
+    emit: Emit = ignore,
+    **options: Any,
+) -> Pushed:
+    """Bring weights from *source* to an object store or a folder, as ``lading push`` does.
+
+    Args:
+        source: A model on a volume, ``./volume/granite@v2`` or ``pvc://claim/model``, or anything that `pull` takes.
+        dest: ``s3://bucket/prefix/``, or a folder.
+        replace: Let files there be replaced that have other content.
+        remove_extra: Remove files there that are not of this model, unasked.
+        read_back: Verify by the checksums that the store keeps, or by reading and hashing all of it (``full``).
+        model: Its name in the manifest; that of the version, or made from the source's name by default.
+        version: That of the version, or the first 12 digits of the source's revision by default.
+        source_endpoint: Address of *source*, where it is another store than *dest*.
+        where: For a claim: which cluster, and how our pods run there.
+        emit: Told each step.
+        options: As for `pull`; ``endpoint`` is the address of *dest*.
+
+    Raises:
+        LadingError: There is no manifest beside *dest* then, or the old one; what was sent is kept for the next call.
+    """
+    from lading.wiring import pushes
+
+    choices, ref = chosen(**options), refs.parse(str(source))
+
+    async def work() -> Pushed:
+        of_source = pushes.of_source(ref, choices, endpoint=source_endpoint)
+        destination = pushes.destination(refs.parse(str(dest)), pushes.of_destination(choices))
+        try:
+            async with pushes.sourced(ref, of_source, where, emit=emit) as found:
+                return await pushing.push(
+                    found.source, destination, ref,
+                    journals=found.journals, model=model, version=version, choices=of_source, replacing=replace,
+                    removing=remove_extra, read_back=read_back, emit=emit,
+                )  # fmt: skip
+        finally:
+            destination.close()
+
+    return portal.run(work())
 
 
 def models(volume: str | Path = ".", *, where: Choice | None = None) -> list[Manifest]:

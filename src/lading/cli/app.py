@@ -19,6 +19,7 @@ from lading.errors import Cancelled, InvalidInput
 #: name → where it is implemented, and its first line of help, in the order they are shown.
 COMMANDS: dict[str, tuple[str, str, str]] = {
     "pull": ("lading.cli.pull:pull", "Weights", "Bring weights from a source onto a volume."),
+    "push": ("lading.cli.push:push", "Weights", "Bring weights from a volume or a source to an object store."),
     "verify": ("lading.cli.verify:verify", "Weights", "Hash a model's files again and compare them with its manifest."),
     "ls": ("lading.cli.volume:ls", "Weights", "List the models and versions on a volume."),
     "show": ("lading.cli.volume:show", "Weights", "Show the manifest of a model."),

@@ -13,7 +13,7 @@ from lading.cli.output import Common, Output
 from lading.cli.where import SourceCluster, Where
 from lading.cli.where import chosen as chosen_cluster
 from lading.errors import InvalidInput
-from lading.events import Event, Notice, Published, PullPlanned, PullProgress, Unchanged
+from lading.events import Event, Notice, Published, PullPlanned, PullProgress, Pushed, PushPlanned, Unchanged
 from lading.flows import pull as flow
 from lading.spec import ref as refs
 from lading.spec import units
@@ -146,7 +146,7 @@ def _size(size_bytes: int | None) -> str:
 
 
 class PullView:
-    """Draws a pull for a person who watches: how far, how fast, how long still."""
+    """Draws a pull, or a push, for a person who watches: how far, how fast, how long still."""
 
     def __init__(self) -> None:
         self._bar = Bar()
@@ -155,12 +155,12 @@ class PullView:
     def __call__(self, event: Event) -> None:
         """Draw *event*."""
         match event:
-            case PullPlanned():
+            case PullPlanned() | PushPlanned():
                 self._title = f"{event.model}@{event.version}"
                 self._draw(event.kept_bytes, event.size_bytes, "")
             case PullProgress() if self._title:  # one that was under way when all ended is not drawn
                 self._draw(event.done_bytes, event.total_bytes, _state(event))
-            case Published() | Unchanged():
+            case Published() | Unchanged() | Pushed():
                 self.close()
             case _:
                 pass

@@ -33,6 +33,8 @@ T = TypeVar("T")
 R = TypeVar("R")
 ReadBack = Literal["checksums", "full"]
 READERS = 8
+SENDERS = 12
+"""Connections at most: each holds a part in memory, and so do parts whose turn to be hashed has not come."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -267,8 +269,9 @@ class _Way:
         meter = transfer.Meter(planned.size_bytes, done_bytes=planned.kept_bytes, emit=self._emit)
         rate = transfer.Rate(self._order.wanted.choices.max_rate_bytes_per_s)
         sent = transfer.run(
-            entries, self._source, self._uploading, cancel=self._cancel, meter=meter, emit=self._pushed, rate=rate
-        )
+            entries, self._source, self._uploading, cancel=self._cancel, meter=meter, emit=self._pushed, rate=rate,
+            workers=SENDERS, part_bytes=self._uploading.part_bytes,
+        )  # fmt: skip
         meter.last()
         return sent
 

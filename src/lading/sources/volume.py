@@ -11,24 +11,30 @@ from io import BufferedReader
 from lading.errors import InvalidReference, NotPublished, SourceDenied, SourceError, SourceMissing
 from lading.ports import Volume
 from lading.sources.per_thread import PerThread
-from lading.spec.ref import ClaimRef, Reference
+from lading.spec.ref import ClaimRef, Reference, SourceRef
 from lading.weights import listing
 from lading.weights.listing import Entry, Listing
 from lading.weights.manifest import FileEntry, Manifest
 
 
 class VolumeSource:
-    """Reads the models of *volume*, which is the claim that references name."""
+    """Reads the models of *volume*, which is the claim that references name.
 
-    def __init__(self, volume: Volume) -> None:
+    Args:
+        model, version: What a reference to a folder of this machine names on it.
+    """
+
+    def __init__(self, volume: Volume, *, model: str | None = None, version: str | None = None) -> None:
         self._volume = volume
+        self._named = (model, version)
         self._open: PerThread[_OpenFile] = PerThread()
 
     async def resolve(self, ref: Reference) -> Listing:
         """The files of a version, the current one by default, as its manifest has them."""
-        if not isinstance(ref, ClaimRef) or ref.model is None:
+        model, version = (ref.model, ref.version) if isinstance(ref, ClaimRef) else self._named
+        if model is None or isinstance(ref, SourceRef):
             raise InvalidReference(f"{ref} names no model on a claim", hint="such as pvc://claim/model@version")
-        found = await asyncio.to_thread(self._published, ref, ref.model)
+        found = await asyncio.to_thread(self._published, ref, model, version)
         entries = [_entry(found, file) for file in found.files]
         listed = listing.listing(ref, found.model, entries, revision=found.source.revision)
         return replace(listed, version=found.version, origin=found.source.ref)
@@ -51,10 +57,12 @@ class VolumeSource:
         """Close all files; the volume is its owner's."""
         self._open.close()
 
-    def _published(self, ref: ClaimRef, model: str) -> Manifest:
+    def _published(self, ref: Reference, model: str, version: str | None) -> Manifest:
         try:
-            return self._volume.manifest(model, ref.version)
+            return self._volume.manifest(model, version)
         except NotPublished as missing:
+            if not isinstance(ref, ClaimRef):
+                raise SourceMissing(missing.message, hint=missing.hint) from missing
             here, named = str(self._volume.root), str(ClaimRef(claim=ref.claim, namespace=ref.namespace))
             hint = missing.hint.replace(here, named) if missing.hint else None
             raise SourceMissing(f"{ref}: {missing.message.replace(here, named)}", hint=hint) from missing

@@ -28,18 +28,35 @@ from lading.weights.listing import Entry
 from lading.weights.manifest import FileEntry
 from lading.weights.parts import PART_BYTES, Part
 
-WORKERS = 16
-FIRST_WORKERS = 4
-SMALL_WORKERS = 16
-SMALL_BYTES = 1 << 20
-STEP_BYTES = 1 << 20
-MEMORY_BYTES = 128 << 20
-RUN_BYTES = 64 << 20
-"""What one request brings where there are as many files as connections; a quarter where several share a file."""
 PATIENT = Patience()
 NO_LIMIT = Rate(None)
 LOOK_S = 0.05
 
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Shape:
+    """How the work is cut.
+
+    Attributes:
+        workers: Connections for big files at most; `first_workers` to begin with.
+        small_workers: Connections beside them for files of at most `small_bytes`.
+        part_bytes: What is received, hashed and written as one, and remembered when it is cut off.
+        step_bytes: What is received before anybody looks whether to stop.
+        run_bytes: What one request brings where there are as many files as connections; a quarter where several share one.
+        memory_bytes: All buffers of a crew.
+    """
+
+    workers: int = 16
+    first_workers: int = 4
+    small_workers: int = 16
+    small_bytes: int = 1 << 20
+    part_bytes: int = PART_BYTES
+    step_bytes: int = 1 << 20
+    run_bytes: int = 64 << 20
+    memory_bytes: int = 128 << 20
+
+
+PLAIN = Shape()
 Hashes = Callable[[Entry, Mapping[str, str]], FileHash]
 
 
@@ -54,20 +71,21 @@ def run(
     patience: Patience = PATIENT,
     rate: Rate = NO_LIMIT,
     workers: int = WORKERS,
+    part_bytes: int = PART_BYTES,
     hashes: Hashes = FileHash,
 ) -> tuple[FileEntry, ...]:
     """Write all *entries*, the biggest first, to *staging*; what was written, sorted by path.
 
     When a file fails nothing new is begun; pieces under way are finished and kept for the next run. *emit* is called from
-    several threads. *hashes* makes what hashes a file.
+    several threads. *part_bytes* is how much of a big file is written at once. *hashes* makes what hashes a file.
 
     Raises:
         Cancelled: *cancel* was set; seen within a buffer or a socket's time-out.
         LadingError: The first file's failure.
     """
     ordered = sorted(entries, key=lambda entry: -(entry.size_bytes or 0))
-    small = [entry for entry in ordered if entry.size_bytes is not None and entry.size_bytes <= SMALL_BYTES]
-    big = [entry for entry in ordered if entry.size_bytes is None or entry.size_bytes > SMALL_BYTES]
+    small = [entry for entry in ordered if entry.size_bytes is not None and entry.size_bytes <= shape.small_bytes]
+    big = [entry for entry in ordered if entry.size_bytes is None or entry.size_bytes > shape.small_bytes]
     shared = _Shared(
         source=source,
         staging=staging,
@@ -79,7 +97,7 @@ def run(
         hashes=hashes,
     )
     crews = (
-        _Crew(shared, big, threads=workers, first=FIRST_WORKERS, buffer_bytes=PART_BYTES),
+        _Crew(shared, big, threads=workers, first=FIRST_WORKERS, buffer_bytes=part_bytes),
         _Crew(shared, small, threads=min(workers, SMALL_WORKERS), first=SMALL_WORKERS, buffer_bytes=SMALL_BYTES),
     )
     try:
@@ -105,6 +123,7 @@ class _Shared:
     emit: Emit
     patience: Patience
     rate: Rate
+    shape: Shape
     hashes: Hashes
     written: list[FileEntry] = field(default_factory=list)
     failures: list[LadingError] = field(default_factory=list)
@@ -139,7 +158,7 @@ class _Crew:
         pieces = sum(max(1, (entry.size_bytes or 0) // buffer_bytes) for entry in entries)
         self.size = min(threads, pieces)
         self.connections = Connections(first, self.size)
-        self.pool = Pool(MEMORY_BYTES // buffer_bytes, buffer_bytes)
+        self.pool = Pool(max(1, shared.shape.memory_bytes // buffer_bytes), buffer_bytes)
         self._arrivals: list[Arrival] = []
         self._opening = 0
         self._changed = threading.Condition()
@@ -235,7 +254,7 @@ class _Crew:
 
     def _run_bytes(self) -> int:
         many = len(self._arrivals) + len(self.queue) >= self.connections.allowed
-        return RUN_BYTES if many else RUN_BYTES // 4
+        return self.shared.shape.run_bytes if many else self.shared.shape.run_bytes // 4
 
     def _open(self, entry: Entry, *, as_stream: bool = False, refetched: bool = False) -> None:
         """Make a file one under way; it is asked of its source, and on disk, outside of the lock."""
@@ -355,7 +374,7 @@ class _Worker:
         """
         shared, view, connections = self._shared, self._buffer.view, self._crew.connections
         attempts = Attempts(shared.patience, shared.cancel, connections.busy)
-        step_bytes = shared.rate.step_bytes(STEP_BYTES)
+        step_bytes = shared.rate.step_bytes(shared.shape.step_bytes)
         got = hashed = 0
         self._hot = False
         try:

@@ -11,7 +11,7 @@ from functools import partial
 from typing import TypeVar
 
 from lading.ports import Destination, SentPart, Source, UploadJournal
-from lading.transfer.engine import BUFFER_BYTES, PATIENT
+from lading.transfer.engine import PATIENT
 from lading.transfer.patience import Attempts, Patience
 from lading.weights import digests, pushing
 from lading.weights.listing import Entry
@@ -41,7 +41,7 @@ class Uploading:
         *,
         cancel: threading.Event,
         patience: Patience = PATIENT,
-        part_bytes: int = BUFFER_BYTES,
+        part_bytes: int = pushing.PART_BYTES,
     ) -> None:
         self.source = source
         self.destination = destination

@@ -11,6 +11,8 @@ from lading.weights.manifest import FileEntry, Manifest
 
 WHOLE_BYTES = 1 << 20
 """Up to this size a file is sent by one request; what is bigger goes in parts."""
+PART_BYTES = 8 << 20
+"""Of bigger files; a store takes no parts below 5 MiB but the last."""
 MOST_PARTS = 10_000
 """Of one upload, for every store that speaks S3."""
 

@@ -130,11 +130,11 @@ async def sourced(
 
 
 @contextmanager
-def published(volume: "Volume") -> "Iterator[Source]":
-    """The models on *volume* as a source."""
+def published(volume: "Volume", *, model: str | None = None, version: str | None = None) -> "Iterator[Source]":
+    """The models on *volume* as a source; *model* and *version* are what a reference to a folder names."""
     from lading.sources.volume import VolumeSource
 
-    source = VolumeSource(volume)
+    source = VolumeSource(volume, model=model, version=version)
     try:
         yield source
     finally:
