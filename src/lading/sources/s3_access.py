@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
-from urllib.parse import parse_qs, quote, unquote
+from urllib.parse import quote, unquote
 
 import botocore.session
 from botocore import UNSIGNED
@@ -48,6 +48,7 @@ _MISSING = frozenset({"NoSuchBucket", "NoSuchKey", "NoSuchVersion", "InvalidBuck
 _BUSY = frozenset({"SlowDown", "SlowDownRead", "ServiceUnavailable", "TooManyRequests", "429", "503"})
 #: Requests that botocore makes of itself, to services that change one identity for another.
 _GIVES_KEYS = frozenset({"AssumeRole", "AssumeRoleWithWebIdentity", "AssumeRoleWithSAML", "GetSessionToken"})
+_SCOPE = re.compile(r"Credential=[^/]+/\d{8}/([^/]+)/")
 _CREDENTIALS = (
     "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE, to an account that may list and read it"
 )
@@ -106,6 +107,8 @@ class Access:
             self.trust = Trust(cafile=_authorities(session), verify=verify)
             self._credentials = None if os.environ.get(ANONYMOUS_VARIABLE) == "true" else session.get_credentials()
             self.client = _client(session, choices.endpoint, self.trust, signed=self.signed)
+        self._region = ""
+        self.client.meta.events.register("before-send.s3", self._note_region)
 
     @property
     def signed(self) -> bool:
@@ -200,15 +203,20 @@ class Access:
         except BotoCoreError as error:
             raise SourceError(f"{shown}: {error}") from error
 
+    def _note_region(self, request: Any, **_: object) -> None:
+        """Remember which region a request of `client` was signed for: the store says which, where it is another."""
+        if scope := _SCOPE.search(_text(request.headers.get("Authorization", ""))):
+            self._region = scope[1]
+
     def _address(self, bucket: str) -> "_Address":
-        """Where the bucket's objects are: botocore is asked once, and knows endpoints, styles, and a bucket's own region."""
+        """Where the bucket's objects are: botocore is asked once, and knows endpoints and styles."""
         known = self._addresses.get(bucket)
         if known is None:
             with self._lock:
                 url = self.client.generate_presigned_url("get_object", Params={"Bucket": bucket, "Key": "x"})
-            base, _, query = url.partition("?")
-            scope = parse_qs(query).get("X-Amz-Credential", [""])[0].split("/")
-            known = _Address(base=base.removesuffix("x"), region=scope[2] if len(scope) > 2 else "")
+            known = _Address(
+                base=url.partition("?")[0].removesuffix("x"), region=self._region or self.client.meta.region_name
+            )
             self._addresses[bucket] = known
         return known
 
@@ -219,6 +227,10 @@ class _Address:
 
     base: str
     region: str
+
+
+def _text(header: str | bytes) -> str:
+    return header.decode() if isinstance(header, bytes) else header
 
 
 def _check_endpoint(endpoint: str | None) -> None:
