@@ -51,6 +51,29 @@ def check(files, **options):
         (SHARDED, "huggingface", (ONE, TWO), 3),
         ({"config.json": CONFIG, "pytorch_model.bin": b"x"}, "huggingface", ("pytorch_model.bin",), None),
         (SHARDED | {"model.gguf": b"", "extra.pkl": b""}, "huggingface", (ONE, TWO), 3),
+        (
+            {
+                "config.json": CONFIG,
+                "consolidated.safetensors.index.json": index(
+                    a=part(1, 2, stem="consolidated"), b=part(2, 2, stem="consolidated")
+                ),
+                part(1, 2, stem="consolidated"): shard("a"),
+                part(2, 2, stem="consolidated"): shard("b"),
+            },
+            "huggingface",
+            (part(1, 2, stem="consolidated"), part(2, 2, stem="consolidated")),
+            2,
+        ),
+        (
+            {
+                "config.json": CONFIG,
+                "model.safetensors.index.fp16.json": index(a=part(1, 1, stem="model.fp16")),
+                part(1, 1, stem="model.fp16"): shard("a"),
+            },
+            "huggingface",
+            (part(1, 1, stem="model.fp16"),),
+            1,
+        ),
         ({"model.gguf": GGUF}, "gguf", ("model.gguf",), 0),
         ({"config.json": CONFIG, "q8/model.gguf": GGUF}, "gguf", ("q8/model.gguf",), 0),
         ({part(1, 2, "gguf"): GGUF, part(2, 2, "gguf"): GGUF}, "gguf", (part(1, 2, "gguf"), part(2, 2, "gguf")), 0),
@@ -88,6 +111,10 @@ def without(files, *paths):
         (SHARDED | {"config.json": b"[]"}, "config.json is not a JSON object"),
         (SHARDED | {"model.safetensors.index.json": b"{}"}, "has no weight_map"),
         (SHARDED | {"model.safetensors.index.json": b'{"weight_map": {"a": 1}}'}, "has no weight_map"),
+        (
+            {"config.json": CONFIG, "model.safetensors.index.json": index(a="x.bin"), "x.bin": b"x"},
+            "says that x.bin has the tensor 'a'; it has not",
+        ),
         (SHARDED | {TWO: shard("d")}, f"says that {TWO} has the tensor 'c'; it has not"),
         (
             SHARDED | {TWO: shard("c", "d")},

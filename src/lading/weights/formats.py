@@ -24,7 +24,7 @@ Files = Mapping[str, int]
 JSON_BYTES = 256 * 1024**2
 CONFIG = "config.json"
 SAFETENSORS_INDEX = "model.safetensors.index.json"
-_INDEXES = (SAFETENSORS_INDEX, "pytorch_model.bin.index.json")
+_INDEX = re.compile(r"[^/]+\.(?:safetensors|bin)\.index(?:\.[A-Za-z0-9_]+)?\.json")
 _PICKLES = (".joblib", ".pkl", ".pickle")
 _SHARD = re.compile(r"(?P<stem>.+)-(?P<number>\d{5})-of-(?P<count>\d{5})(?P<suffix>\.safetensors|\.bin|\.gguf)")
 _ANY = "to publish it as it is, unchecked: --expect any"
@@ -73,7 +73,7 @@ def check(files: Files, read: Read, *, expect: str = "auto") -> Format:
 def kind_of(files: Iterable[str]) -> str | None:
     """Which format the names stand for; None for none. Says nothing of whether they are whole."""
     top = [path for path in files if "/" not in path]
-    if any(path.endswith(".safetensors") or path in _INDEXES or _is_torch(path) for path in top):
+    if any(path.endswith(".safetensors") or _INDEX.fullmatch(path) or _is_torch(path) for path in top):
         return "huggingface"
     if any(path.endswith(".gguf") for path in files):
         return "gguf"
@@ -87,7 +87,7 @@ def kind_of(files: Iterable[str]) -> str | None:
 
 def _huggingface(files: Files, read: Read) -> Format:
     weights = sorted(path for path in files if "/" not in path and (path.endswith(".safetensors") or _is_torch(path)))
-    indexes = [name for name in _INDEXES if name in files]
+    indexes = [path for path in sorted(files) if _INDEX.fullmatch(path)]
     if not weights and not indexes:
         raise FormatRefused(f"half a model: {CONFIG} is there, weights are not; found {_some(files)}", hint=_ANY)
     if CONFIG not in files:
@@ -100,8 +100,9 @@ def _huggingface(files: Files, read: Read) -> Format:
         for path, size_bytes in sorted(files.items())
         if path.endswith(".safetensors")
     }
-    if SAFETENSORS_INDEX in maps:
-        _check_map(maps[SAFETENSORS_INDEX], headers)
+    for name, weight_map in maps.items():
+        if ".safetensors." in name:
+            _check_map(name, weight_map, headers)
     return Format(
         kind="huggingface",
         weights=tuple(weights),
@@ -138,19 +139,19 @@ def _check_numbered(weights: Sequence[str], *, indexed: set[str]) -> None:
         )
 
 
-def _check_map(weight_map: Mapping[str, str], headers: Mapping[str, Mapping[str, object]]) -> None:
+def _check_map(index: str, weight_map: Mapping[str, str], headers: Mapping[str, Mapping[str, object]]) -> None:
     """The index names exactly the tensors that its shards have."""
     for tensor, shard in weight_map.items():
-        if tensor not in headers[shard]:
+        if tensor not in headers.get(shard, ()):
             raise FormatRefused(
-                f"half a model: {SAFETENSORS_INDEX} says that {shard} has the tensor {tensor!r}; it has not",
+                f"half a model: {index} says that {shard} has the tensor {tensor!r}; it has not",
                 hint="index and shards are of two versions: fetch all of one",
             )
     for shard in sorted(set(weight_map.values())):
         for tensor in headers[shard]:
             if weight_map.get(tensor) != shard:
                 raise FormatRefused(
-                    f"{shard} has the tensor {tensor!r}, which {SAFETENSORS_INDEX} does not name there",
+                    f"{shard} has the tensor {tensor!r}, which {index} does not name there",
                     hint="index and shards are of two versions: fetch all of one",
                 )
 
