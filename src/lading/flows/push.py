@@ -270,7 +270,7 @@ class _Way:
         rate = transfer.Rate(self._order.wanted.choices.max_rate_bytes_per_s)
         sent = transfer.run(
             entries, self._source, self._uploading, cancel=self._cancel, meter=meter, emit=self._pushed, rate=rate,
-            workers=SENDERS, part_bytes=self._uploading.part_bytes,
+            shape=transfer.Shape(workers=SENDERS, part_bytes=self._uploading.part_bytes),
         )  # fmt: skip
         meter.last()
         return sent

@@ -70,14 +70,13 @@ def run(
     emit: Emit = ignore,
     patience: Patience = PATIENT,
     rate: Rate = NO_LIMIT,
-    workers: int = WORKERS,
-    part_bytes: int = PART_BYTES,
+    shape: Shape = PLAIN,
     hashes: Hashes = FileHash,
 ) -> tuple[FileEntry, ...]:
     """Write all *entries*, the biggest first, to *staging*; what was written, sorted by path.
 
     When a file fails nothing new is begun; pieces under way are finished and kept for the next run. *emit* is called from
-    several threads. *part_bytes* is how much of a big file is written at once. *hashes* makes what hashes a file.
+    several threads. *hashes* makes what hashes a file.
 
     Raises:
         Cancelled: *cancel* was set; seen within a buffer or a socket's time-out.
@@ -94,11 +93,12 @@ def run(
         emit=emit,
         patience=patience,
         rate=rate,
+        shape=shape,
         hashes=hashes,
     )
     crews = (
-        _Crew(shared, big, threads=workers, first=FIRST_WORKERS, buffer_bytes=part_bytes),
-        _Crew(shared, small, threads=min(workers, SMALL_WORKERS), first=SMALL_WORKERS, buffer_bytes=SMALL_BYTES),
+        _Crew(shared, big, threads=shape.workers, first=shape.first_workers, buffer_bytes=shape.part_bytes),
+        _Crew(shared, small, threads=shape.small_workers, first=shape.small_workers, buffer_bytes=shape.small_bytes),
     )
     try:
         _together(crews)
