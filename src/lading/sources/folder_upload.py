@@ -167,8 +167,8 @@ def _held(path: str, found: os.stat_result) -> Held:
 
 def _noted(notes: Path) -> Iterator[SentPart]:
     """The last word on each part; a torn line is ignored: that part is sent again."""
-    for line in notes.read_text().splitlines():
-        with suppress(ValueError):
+    for line in notes.read_bytes().splitlines():
+        with suppress(ValueError, TypeError, OverflowError, RecursionError):
             number, size_bytes, crc = map(int, json.loads(line))
             yield SentPart(number=number, size_bytes=size_bytes, etag=f"{crc:016x}", crc64nvme=crc)
 

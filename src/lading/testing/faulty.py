@@ -76,7 +76,7 @@ class Server:
     Attributes:
         log: All answers that were sent, or begun.
         pass_bytes: After so many bytes of bodies in all, every answer waits until this is raised; None: no limit.
-        rate_bytes_per_s: Of each connection; None: as fast as it goes.
+        rate_bytes_per_s: Of all connections together, as of a line; None: as fast as it goes.
     """
 
     origin: Origin
@@ -86,6 +86,7 @@ class Server:
     rate_bytes_per_s: float | None = None
     asked: list[Request] = field(default_factory=list)
     stopping: threading.Event = field(default_factory=threading.Event)
+    _free_at: float = 0.0
     _rules: list[Rule] = field(default_factory=list)
     _sent: Counter[str] = field(default_factory=Counter)
     _lock: threading.Lock = field(default_factory=threading.Lock)
@@ -125,10 +126,12 @@ class Server:
 
     def count(self, path: str, size_bytes: int) -> None:
         """Note bytes that went out; waits where it is to."""
+        now = time.monotonic()
         with self._lock:
             self._sent[path] += size_bytes
-        if self.rate_bytes_per_s is not None:
-            self.stopping.wait(size_bytes / self.rate_bytes_per_s)
+            if self.rate_bytes_per_s is not None:
+                self._free_at = max(now, self._free_at) + size_bytes / self.rate_bytes_per_s
+        self.stopping.wait(max(0.0, self._free_at - now))
         while self.pass_bytes is not None and self.sent_bytes >= self.pass_bytes and not self.stopping.is_set():
             time.sleep(0.01)
 

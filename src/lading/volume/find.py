@@ -154,7 +154,7 @@ def _document(root: Path, text: bytes) -> VolumeDocument:
                 hint="pip install --upgrade lading",
             )
         return VolumeDocument.model_validate_json(text)
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
         problem = error.errors(include_url=False)[0]["msg"] if isinstance(error, ValidationError) else "no JSON object"
         raise VolumeError(
             f"{path} is damaged: {problem}", hint='restore it: {"layout": 1, "id": …}, see docs/manifest.md'

@@ -205,7 +205,7 @@ class _Owner:
 def _owner(path: Path) -> _Owner | None:
     """The holder of the lock at *path*, None while nobody has it."""
     try:
-        text = (path / OWNER).read_text(encoding="utf-8")
+        text = (path / OWNER).read_bytes()
     except FileNotFoundError:
         return None
     try:
@@ -218,7 +218,7 @@ def _owner(path: Path) -> _Owner | None:
             user=_text(document.get("user")),
         )
         return _Owner(token=str(document["token"]), process=process, since=_text(document.get("since")) or "")
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, OverflowError, RecursionError):
         return _Owner(token="", process=None)
 
 

@@ -77,7 +77,7 @@ def _number(text: bytes) -> int:
     """The manifest's number, 0 where there is none."""
     try:
         found = json.loads(text)["manifest_version"]
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, RecursionError):
         return 0
     return found if isinstance(found, int) else 0
 

@@ -159,6 +159,6 @@ def _read(file: TextIO) -> _Facts:
     facts = _Facts()
     file.seek(0)
     for line in file:
-        with suppress(ValueError):
+        with suppress(ValueError, RecursionError):
             facts.fold(json.loads(line))
     return facts

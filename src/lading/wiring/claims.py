@@ -150,7 +150,7 @@ def _says(folder: Path) -> tuple[str | None, str | None]:
     try:
         document = json.loads((folder / layout.VOLUME).read_bytes())
         return document.get("claim"), document.get("namespace")
-    except (OSError, ValueError, AttributeError):
+    except (OSError, ValueError, AttributeError, RecursionError):
         return None, None
 
 
