@@ -266,6 +266,10 @@ def check_status(status: int, code: str | None, shown: str, headers: http.client
         raise changed(shown)
     if code == "RequestTimeTooSkewed":
         raise skewed(shown, headers.get("Date"))
+    if code == "InvalidObjectState":
+        raise SourceError(
+            f"{shown} lies in an archive and cannot be read now ({said})", hint="have the store restore it"
+        )
     if status in {401, 403, 407} or code in _CREDENTIAL_CODES:
         raise SourceDenied(f"{shown} refused the request ({said})", hint="check the credentials and what they may read")
     if status in {404, 410}:

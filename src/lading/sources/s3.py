@@ -8,6 +8,7 @@ replaced meanwhile; elsewhere a replaced object is refused.
 import asyncio
 import threading
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import PurePosixPath
 from typing import ClassVar
 
@@ -23,12 +24,13 @@ from lading.sources.s3_listing import Stored
 from lading.spec.documents import nearest
 from lading.spec.pull import PLAIN, Choices
 from lading.spec.ref import Reference, SourceRef
-from lading.weights import listing
+from lading.weights import beside, listing
 from lading.weights.digests import PART_BYTES_KEY
 from lading.weights.listing import Entry, Listing
 
 SMALL_BYTES = 8 << 20
 """Below this a file is not worth a request that asks for its checksums: its ETag was listed."""
+UNCHECKED = "the store's certificate is not checked: anyone on the way can answer in its place"
 _VERSION = "?versionId="
 _CHECKSUMS = {"x-amz-checksum-mode": "ENABLED"}
 
@@ -75,6 +77,13 @@ class S3Source:
             self._etags_are_md5 = tag is not None
         return checksums.of_all_bytes(headers) or self._by_etag(entry, tag)
 
+    def manifest(self, ref: Reference) -> bytes | None:
+        """See `lading.ports.KeepsManifest.manifest`."""
+        if not isinstance(ref, SourceRef):
+            return None
+        bucket, _, key = ref.location.partition("/")
+        return objects.manifest_beside(self._access, bucket, key)
+
     def close(self) -> None:
         """Close all connections."""
         self._reader.close()
@@ -89,10 +98,12 @@ class S3Source:
             if not found and key and not key.endswith("/"):
                 prefix = key.rpartition("/")[0] + "/" if "/" in key else ""
                 found = list(objects.exactly(self._access, bucket, key, version))
+        found = [item for item in found if not beside.is_ours(item.key.removeprefix(prefix))]
         if not found:
             raise SourceMissing(f"{ref} has no objects", hint=self._near(ref, bucket, key))
         entries = [_entry(bucket, item, prefix) for item in found]
-        return listing.listing(ref, _name(bucket, key, entries), entries)
+        notes = () if self._access.trust.verify else (UNCHECKED,)
+        return replace(listing.listing(ref, _name(bucket, key, entries), entries), notes=notes)
 
     def _get(self, entry: Entry) -> Get:
         return self._access.request("GET", Place.of(entry.key))

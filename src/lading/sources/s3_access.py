@@ -17,6 +17,7 @@ from typing import Any
 from urllib.parse import quote, unquote
 
 import botocore.session
+import urllib3
 from botocore import UNSIGNED
 from botocore.config import Config
 from botocore.exceptions import (
@@ -32,6 +33,7 @@ from botocore.exceptions import (
 )
 from botocore.exceptions import ConnectionError as BotoConnectionError
 from botocore.httpsession import get_cert_path
+from urllib3.exceptions import InsecureRequestWarning
 
 from lading.errors import InvalidInput, SourceBusy, SourceDenied, SourceError, SourceMissing, SourceTransient
 from lading.sources import s3_signing as signing
@@ -274,6 +276,8 @@ def _client(session: Any, endpoint: str | None, trust: Trust, *, signed: bool) -
 
 
 def _made(session: Any, endpoint: str | None, config: Config, trust: Trust) -> Any:
+    if not trust.verify:
+        urllib3.disable_warnings(InsecureRequestWarning)  # it is said once, in our words
     region = session.get_config_variable("region") or "us-east-1"
     verify = trust.cafile if trust.verify else False
     return session.create_client("s3", region_name=region, endpoint_url=endpoint, config=config, verify=verify)
