@@ -3,9 +3,12 @@
 import hashlib
 import os
 import uuid
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import urlsplit
+
+from tests.weights.tars import packed
 
 from lading.sources.http import HttpSource
 from lading.sources.local import LocalSource
@@ -148,3 +151,37 @@ class NginxOrigin:
             f"{hashlib.sha256(file.read_bytes()).hexdigest()}  {file.relative_to(self.folder)}\n" for file in found
         ]
         self._write("SHA256SUMS", "".join(lines).encode())
+
+
+@dataclass
+class TarOrigin:
+    """A plain tar on a web server, packed again at every change.
+
+    Attributes:
+        url: Of the server.
+        write: Puts a file on it.
+    """
+
+    url: str
+    write: Callable[[str, bytes], None]
+    prefix: str = ""
+    content: dict[str, bytes] = field(default_factory=dict)
+
+    @property
+    def ref(self):
+        return SourceRef(scheme="http", location=f"{urlsplit(self.url).netloc}/{self.prefix}one.tar")
+
+    @property
+    def missing_ref(self):
+        return SourceRef(scheme="http", location=f"{urlsplit(self.url).netloc}/{self.prefix}missing.tar")
+
+    def source(self):
+        return HttpSource()
+
+    def put(self, path, data):
+        self.content[path] = data
+        self.write("one.tar", packed(self.content))
+
+    def remove(self, path):
+        del self.content[path]
+        self.write("one.tar", packed(self.content))

@@ -16,6 +16,7 @@ or stored.
 """
 
 import asyncio
+import sys
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -60,10 +61,11 @@ class HttpSource:
         place = ranges.place(entry)
         if place is None:
             return self._reader.read_into(entry, offset, buffer, end=end)
-        size_bytes = entry.size_bytes or 0
-        end = size_bytes if end is None else min(end, size_bytes)
+        end = min(entry.size_bytes or 0, sys.maxsize if end is None else end)
+        if offset >= end:
+            return 0
         start = place.start
-        return self._reader.read_into(place.whole, start + offset, buffer[: max(0, end - offset)], end=start + end)
+        return self._reader.read_into(place.whole, start + offset, buffer[: end - offset], end=start + end)
 
     def close(self) -> None:
         """Close all connections."""
@@ -125,7 +127,9 @@ class HttpSource:
             return self._reader.read_into(entry, offset, buffer, end=end)
 
         try:
-            read_at(1, memoryview(bytearray(1)), 2)  # from the start on, whoever knows no ranges gives what is asked, too
+            read_at(
+                1, memoryview(bytearray(1)), 2
+            )  # from the start on, whoever knows no ranges gives what is asked, too
             return ranges.members(entry, read_at)
         except RangesRefused:
             return None
