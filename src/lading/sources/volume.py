@@ -37,7 +37,7 @@ class VolumeSource:
         found = await asyncio.to_thread(self._published, ref, model, version)
         entries = [_entry(found, file) for file in found.files]
         listed = listing.listing(ref, found.model, entries, revision=found.source.revision)
-        return replace(listed, version=found.version, origin=found.source.ref)
+        return replace(listed, version=found.version, format=found.format, origin=found.source.ref)
 
     def read_into(self, entry: Entry, offset: int, buffer: memoryview, *, end: int | None = None) -> int:
         """See `lading.ports.Source.read_into`."""

@@ -42,6 +42,7 @@ class Listing:
         revision: What the source calls this state (a hub commit), or the digest of the entries.
         entries: Sorted by path, no path twice.
         version: What the source calls this version, where it is a volume; it is called so again.
+        format: What the manifest there says it is; None without one.
         origin: Where the content came from before it lay at *ref*, as the manifest there says; None: from *ref*.
         notes: What a person should read of it, one sentence each.
     """
@@ -51,6 +52,7 @@ class Listing:
     revision: str
     entries: tuple[Entry, ...]
     version: str | None = None
+    format: str | None = None
     origin: str | None = None
     notes: tuple[str, ...] = field(default=(), compare=False)
 
