@@ -4,6 +4,7 @@ import inspect
 import os
 import secrets
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -357,7 +358,61 @@ def _as(kind, thing):
     return thing
 
 
+def with_file(**methods):
+    """A volume whose stagings give files with these *methods*."""
+
+    class Mutant(LocalVolume):
+        def stage(self, model, version, transfer):
+            return _staged_with(super().stage(model, version, transfer), methods)
+
+    return Mutant
+
+
+@contextmanager
+def _staged_with(block, methods):
+    with block as staging:
+        kind = type("File", (LocalStagedFile,), methods)
+        opened = {"open": lambda staging, entry: _as(kind, LocalStaging.open(staging, entry))}
+        staging.__class__ = type("Staging", (LocalStaging,), opened)
+        yield staging
+
+
+class WritesInOrder:
+    """Where each write lands behind the last."""
+
+    def write(self, data, offset):
+        at = getattr(self, "at", 0)
+        self.at = at + len(data)
+        LocalStagedFile.write(self, data, at)
+
+
+ForgetsParts = with_file(keep=lambda self, part: None)
+KeepsOtherParts = with_file(keep=lambda self, part: LocalStagedFile.keep(self, replace(part, crc64nvme=8)))
+LeavesAll = with_file(leave=lambda self: self._close())
+AbandonsNothing = with_file(abandon=lambda self: self._close())
+
+
+class BelievesOtherMarks(LocalVolume):
+    def stage(self, model, version, transfer):
+        return _believing(super().stage(model, version, transfer))
+
+
+@contextmanager
+def _believing(block):
+    with block as staging:
+        resumable = {
+            "_resumable": lambda staging, entry: LocalStaging._resumable(
+                staging, replace(entry, etag=getattr(staging._earlier.get(entry.path), "etag", None))
+            )
+        }
+        staging.__class__ = type("Staging", (LocalStaging,), resumable)
+        yield staging
+
+
 MUTANTS = {
+    "test_parts_come_in_any_order": [with_file(write=WritesInOrder.write)],
+    "test_parts_that_were_kept_are_there_for_a_later_attempt": [ForgetsParts, KeepsOtherParts, BelievesOtherMarks],
+    "test_what_is_left_without_a_part_takes_no_room": [LeavesAll, AbandonsNothing],
     "test_a_published_version_has_its_files_and_nothing_else": [Keeps],
     "test_nothing_is_listed_before_it_is_published": [ShowsStaging],
     "test_what_is_listed_survives_reopening": [Forgets],

@@ -10,6 +10,7 @@ Subclass `VolumeContract`, override the fixture `place`, and your volume is held
 
 import hashlib
 import os
+import random
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Protocol
@@ -34,6 +35,7 @@ from lading.weights import plan
 from lading.weights.inventory import Adoption
 from lading.weights.listing import Entry
 from lading.weights.manifest import FileEntry, Manifest, PublishedBy, SourceEntry
+from lading.weights.parts import Part
 
 Content = Mapping[str, bytes]
 CONTENT: Content = {"config.json": b"{}", "sub/dir/weights.bin": bytes(range(256)) * 40, "empty.bin": b""}
@@ -187,6 +189,57 @@ class VolumeContract:
             assert dict(staging.finished) == {"sub/a": first}
             assert staging.read("sub/a", 2, 3) == b"cde"
             assert staging.read("sub/a", 6, 3) == b""
+
+    def test_parts_come_in_any_order(self, volume: Volume) -> None:
+        """Unless the staging takes a file from its start to its end only."""
+        data = random.Random(1).randbytes(4 * 4096)
+        spans = [(0, 4096), (4096, 8192), (12288, 4096)]
+        with volume.stage("tiny", "v1", "t") as staging:
+            staged = staging.open(Entry(path="a", size_bytes=len(data)))
+            for offset, count in spans if staging.in_order else spans[::-1]:
+                staged.write(memoryview(data)[offset : offset + count], offset)
+            staged.finish(len(data), hashlib.sha256(data).hexdigest())
+            assert staging.read("a", 0, len(data)) == data
+
+    def test_parts_that_were_kept_are_there_for_a_later_attempt(self, place: Place) -> None:
+        """With what was said of them; only for the same content. A stream keeps none."""
+        data = bytes(range(256)) * 48
+        entry = Entry(path="sub/a", size_bytes=3 * 4096, etag="one")
+        part = Part(offset=4096, size_bytes=4096, crc64nvme=7)
+        with place.open().stage("tiny", "v1", "t") as staging:
+            staged = staging.open(entry)
+            if staging.in_order:
+                assert list(staged.kept) == []
+                return
+            staged.write(memoryview(data)[4096:8192], 4096)
+            staged.keep(part)
+            staged.leave()
+            staged.leave()
+        with place.open().stage("tiny", "v1", "t") as staging:
+            assert staging.partial_bytes > 0
+            staged = staging.open(entry)
+            assert list(staged.kept) == [part]
+            found = memoryview(bytearray(4096))
+            assert staged.read_into(4096, found) == 4096
+            assert bytes(found) == data[4096:8192]
+            staged.leave()
+            other = staging.open(Entry(path="sub/a", size_bytes=3 * 4096, etag="two"))
+            assert list(other.kept) == []
+            other.abandon()
+
+    def test_what_is_left_without_a_part_takes_no_room(self, place: Place) -> None:
+        """Nor does what was abandoned, whatever was kept of it."""
+        with place.open().stage("tiny", "v1", "t") as staging:
+            for path in ("a", "b"):
+                staged = staging.open(Entry(path=path, size_bytes=1 << 20))
+                staged.write(memoryview(bytes(4096)), 0)
+                if path == "a":
+                    staged.leave()
+                else:
+                    staged.keep(Part(offset=0, size_bytes=4096, crc64nvme=7))
+                    staged.abandon()
+            assert staging.partial_bytes == 0
+            assert not [path for path in place.open().root.rglob("*") if path.name in {"a", "b"}]
 
     def test_another_transfer_does_not_see_it(self, volume: Volume) -> None:
         """Files of one revision are never mixed with another's."""
