@@ -160,9 +160,9 @@ def process(lading_argv, tmp_path):
     """Start the real command; what still runs at the end is killed by its id."""
     running = []
 
-    def start(*arguments, env=None, **options):
+    def start(*arguments, env=None, argv=lading_argv, **options):
         started = subprocess.Popen(
-            [*lading_argv, *map(str, arguments)], cwd=tmp_path, env={**os.environ, "NO_COLOR": "1", **(env or {})},
+            [*argv, *map(str, arguments)], cwd=tmp_path, env={**os.environ, "NO_COLOR": "1", **(env or {})},
             stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, **options,
         )  # fmt: skip
         running.append(started)

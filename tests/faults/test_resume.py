@@ -51,18 +51,22 @@ class Store:
 
 @pytest.fixture
 def killed(store, process, tmp_path):
-    """A volume on which a pull was killed when half of the bytes had been sent; and how many that were."""
-    volume = tmp_path / "volume"
-    store.server.rate_bytes_per_s = RATE_BYTES_PER_S
-    store.server.pass_bytes = TOTAL // 2
-    running = process(*store.arguments(volume))
-    until(lambda: store.server.sent_bytes >= TOTAL // 2 or running.poll() is not None)
-    assert running.poll() is None, running.communicate()
-    running.send_signal(signal.SIGKILL)
-    running.wait()
-    assert whole_only(volume, []) == []
-    store.server.rate_bytes_per_s = store.server.pass_bytes = None
-    return volume
+    """Kills a pull when half of the bytes were sent, at so many a second; gives its volume."""
+
+    def kill(rate_bytes_per_s=60 * MIB):
+        volume = tmp_path / "volume"
+        store.server.rate_bytes_per_s = rate_bytes_per_s
+        store.server.pass_bytes = TOTAL // 2
+        running = process(*store.arguments(volume))
+        until(lambda: store.server.sent_bytes >= TOTAL // 2 or running.poll() is not None)
+        assert running.poll() is None, running.communicate()
+        running.send_signal(signal.SIGKILL)
+        running.wait()
+        assert whole_only(volume, []) == []
+        store.server.rate_bytes_per_s = store.server.pass_bytes = None
+        return volume
+
+    return kill
 
 
 def until(holds, seconds=60):
@@ -91,18 +95,20 @@ def settled(server):
 
 @pytest.mark.real("minio")
 def test_killed_half_way_little_more_than_half_is_fetched_again(store, killed, process):
-    told, sent_bytes = rerun(store, process, killed)
+    volume = killed(RATE_BYTES_PER_S)
+    told, sent_bytes = rerun(store, process, volume)
     assert sent_bytes <= REFETCHED * TOTAL
     assert sent_bytes <= TOTAL - told[0]["kept_bytes"]
-    assert whole_only(killed, [CONTENT])
-    assert leftovers(killed) == []
+    assert whole_only(volume, [CONTENT])
+    assert leftovers(volume) == []
 
 
 @pytest.mark.real("minio")
 def test_what_was_kept_on_disk_and_then_damaged_is_fetched_again(store, killed, process):
     """A bit flipped in a kept part of each file, one file truncated, the journal torn: a right model all the same."""
+    volume = killed()
     staged = sorted(
-        (path for path in staging(killed) if path.stat().st_size > MIB), key=lambda path: path.stat().st_size
+        (path for path in staging(volume) if path.stat().st_size > MIB), key=lambda path: path.stat().st_size
     )
     for path in staged:
         with path.open("r+b") as file:
@@ -111,14 +117,14 @@ def test_what_was_kept_on_disk_and_then_damaged_is_fetched_again(store, killed, 
             file.seek(1000)
             file.write(bytes([byte[0] ^ 1]))
     os.truncate(staged[0], staged[0].stat().st_size // 2)
-    journal = next((killed / ".lading/journal").glob("*.jsonl"))
+    journal = next((volume / ".lading/journal").glob("*.jsonl"))
     with journal.open("ab") as file:
         file.write(
             b'{"parts": {"path": "part-0.bin", "inode": 1, "done": [[0, 99999999999999999999, "x"]]}}\n' + HOSTILE
         )
-    rerun(store, process, killed)
-    assert whole_only(killed, [CONTENT])
-    assert leftovers(killed) == []
+    rerun(store, process, volume)
+    assert whole_only(volume, [CONTENT])
+    assert leftovers(volume) == []
 
 
 HOSTILE = (
@@ -130,9 +136,10 @@ HOSTILE = (
 
 @pytest.mark.real("minio")
 def test_another_revision_after_the_kill_is_never_mixed_with_what_was_kept(store, killed, process):
+    volume = killed()
     store.put(OTHER)
-    rerun(store, process, killed)
-    assert whole_only(killed, [OTHER])
+    rerun(store, process, volume)
+    assert whole_only(volume, [OTHER])
 
 
 def staging(volume):

@@ -19,6 +19,7 @@ from lading.errors import (
     VerificationFailed,
 )
 from lading.events import Published
+from lading.sources import get
 from lading.testing import faults
 
 ALWAYS = None
@@ -271,7 +272,9 @@ def run(case, beds):
 
 @pytest.fixture(scope="module")
 def ran(at_once):
-    return at_once(TABLE, run)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(get, "STALL_S", 4.0)
+        yield at_once(TABLE, run)
 
 
 @pytest.mark.parametrize("case", TABLE, ids=str)
