@@ -10,27 +10,29 @@ import random
 import socket
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
-from fnmatch import fnmatchcase
 from functools import partial
+from typing import TypeVar
 
 import lading
 from lading import transfer
-from lading.errors import Cancelled, InvalidInput, NotPublished, SourceTransient
+from lading.errors import Cancelled, NotPublished, SourceTransient
 from lading.events import Emit, Notice, Published, PullPlanned, Unchanged, ignore
 from lading.flows import room, signed, threads
-from lading.ports import Source, Staging, Volume
+from lading.ports import KeepsManifest, Source, Staging, Volume
 from lading.spec import ref as refs
 from lading.spec.clock import utc_now
 from lading.spec.pull import PLAIN, Choices
 from lading.spec.ref import Reference
-from lading.weights import formats, layout, listing, signing, unpacked
+from lading.weights import beside, formats, layout, selection, signing, unpacked
 from lading.weights import plan as planning
 from lading.weights.listing import Listing
 from lading.weights.manifest import FileEntry, Manifest, PublishedBy, SourceEntry
 from lading.weights.plan import TransferPlan
+from lading.weights.selection import Selection
 
+T = TypeVar("T")
 VERSION_DIGITS = 12
 RESOLVE = transfer.Patience(attempts=4, first_wait_s=0.2)
 
@@ -45,6 +47,8 @@ class Order:
         replace: The model's other versions go before it comes (`lading.flows.room`).
         foreseen: Its format, checked at the source; None where it was not.
         left_out: Paths of the source that were not chosen: a signature may cover them all the same.
+        saved_bytes: What these would have taken, as far as the source says sizes.
+        notes: What a person should read of what was chosen, before it is fetched.
     """
 
     listing: Listing
@@ -55,6 +59,8 @@ class Order:
     foreseen: str | None = None
     replace: bool = False
     left_out: frozenset[str] = frozenset()
+    saved_bytes: int = 0
+    notes: tuple[str, ...] = ()
 
 
 async def pull(
@@ -99,8 +105,10 @@ async def decide(
     version = refs.check_version(version) if version else None
     if choices.signed_by is not None:
         signing.signer(choices.signed_by)  # a key that is none is told before anything else is done
-    found = await resolved(source, ref)
-    found = unpacked.chosen(found, choices) if unpacked.is_stream(found) else without(found, choices.exclude)
+    listed = await resolved(source, ref)
+    choices = _as_published(listed, choices)
+    selected = _selected(listed, choices)
+    found = selected.listing
     name = model or refs.model_name(found.name)
     published = await asyncio.to_thread(_published, volume, name, version, found) if volume else None
     order = Order(
@@ -109,6 +117,9 @@ async def decide(
         version=published.version if published else version or proposed(found),
         choices=choices,
         published=published,
+        left_out=frozenset(entry.path for entry in selected.left_out),
+        saved_bytes=selected.bytes_saved,
+        notes=selected.notes,
     )
     plan(order)
     if volume is not None:
@@ -130,15 +141,13 @@ async def fulfil(
                 signed.require_published, volume, order.published, order.choices.signed_by, order.left_out
             )
         return _unchanged(volume, order.published, emit)
-    cancel = threading.Event()
-    across = threads.Across(emit, cancel)
-    bring = partial(_bring, order, source, volume, use=use, by=who(user), cancel=cancel, emit=across)
-    try:
-        return await threads.in_thread(bring, cancel)
-    except Cancelled:
-        if across.broken is not None:
-            raise across.broken from None
-        raise
+    for note in order.notes:
+        emit(Notice(message=note))
+
+    def bring(tell: Emit, cancel: threading.Event) -> Published:
+        return _bring(order, source, volume, use=use, by=who(user), cancel=cancel, emit=tell)
+
+    return await threads.told(bring, emit)
 
 
 def plan(order: Order, finished: dict[str, FileEntry] | None = None) -> TransferPlan:
@@ -153,33 +162,47 @@ def transfer_id(order: Order, volume_id: str) -> str:
     )
 
 
-def without(found: Listing, exclude: Sequence[str]) -> Listing:
-    """*found* without the paths that a pattern matches; a revision of its own then, as it is other content.
-
-    Raises:
-        InvalidInput: Nothing is left.
-    """
-    kept = [entry for entry in found.entries if not any(fnmatchcase(entry.path, pattern) for pattern in exclude)]
-    if len(kept) == len(found.entries):
-        return found
-    if not kept:
-        raise InvalidInput(f"--exclude {' '.join(exclude)} leaves nothing of {found.ref}")
-    return replace(listing.listing(found.ref, found.name, kept), origin=found.origin, notes=found.notes)
-
-
 def proposed(found: Listing) -> str:
     """What a version of *found* is called where nobody says: as on the volume that it comes from, else by its revision."""
     return refs.check_version(found.version or found.revision[:VERSION_DIGITS])
 
 
 async def resolved(source: Source, ref: Reference) -> Listing:
-    """The source's listing; a fault that passes within seconds is borne."""
+    """The source's listing, held to the manifest that a push left beside it; a fault that passes within seconds is borne.
+
+    Raises:
+        VerificationFailed: It is not what that manifest says.
+    """
+    found = await _borne(lambda: source.resolve(ref))
+    if not isinstance(source, KeepsManifest):
+        return found
+    text = await _borne(lambda: asyncio.to_thread(source.manifest, ref))
+    return found if text is None else beside.attested(found, beside.read(text, str(ref)))
+
+
+async def _borne(ask: Callable[[], Awaitable[T]]) -> T:
     for failures in range(1, RESOLVE.attempts):
         try:
-            return await source.resolve(ref)
+            return await ask()
         except SourceTransient:
             await asyncio.sleep(RESOLVE.wait_s(failures, random.random()))  # noqa: S311 - spreads retries, no secret
-    return await source.resolve(ref)
+    return await ask()
+
+
+def _as_published(found: Listing, choices: Choices) -> Choices:
+    """*choices* for *found*: a version on a volume was chosen and checked when it came there, and is taken whole and as it is."""
+    if found.format is None:
+        return choices
+    expect = "any" if found.format == "files" else found.format
+    said = {"prefer": "all" if choices.prefer == "auto" else choices.prefer}
+    return choices.model_copy(update=said | ({"expect": expect} if choices.expect == "auto" else {}))
+
+
+def _selected(found: Listing, choices: Choices) -> Selection:
+    """What of *found* is taken; of an archive, only its patterns are known now."""
+    if unpacked.is_stream(found):
+        return Selection(listing=unpacked.chosen(found, choices))
+    return selection.choose(found, choices)
 
 
 def _published(volume: Volume, model: str, version: str | None, found: Listing) -> Manifest | None:
@@ -250,6 +273,8 @@ def _bring(
             published_at=utc_now(),
             published_by=by,
         )
+        for note in selection.inside(sizes, staging.read):
+            emit(Notice(message=note))
         if cancel.is_set():
             raise Cancelled("interrupted")
         volume.publish(staging, manifest, use=use)
@@ -295,6 +320,8 @@ def planned(order: Order, todo: TransferPlan, volume: str) -> PullPlanned:
         files=len(order.listing.entries),
         size_bytes=todo.total_bytes,
         kept_bytes=todo.kept_bytes,
+        left_out_files=len(order.left_out),
+        left_out_bytes=order.saved_bytes,
     )
 
 
@@ -308,7 +335,7 @@ def _files(
     for archive in (entry for entry in todo.fetch if entry.archive is not None):
         written += transfer.unpack(
             archive, source, staging, cancel=cancel, meter=meter, emit=emit, rate=rate,
-            taken=partial(unpacked.is_taken, choices=choices),
+            taken=partial(selection.is_taken, choices=choices),
         )  # fmt: skip
     meter.last()
     return tuple(sorted((*todo.keep, *written), key=lambda file: file.path))

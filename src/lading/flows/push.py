@@ -16,14 +16,14 @@ from typing import Literal, TypeVar
 from lading import transfer
 from lading.errors import Cancelled, InvalidInput, VerificationFailed
 from lading.events import Emit, Event, FilePulled, FilePushed, Notice, Pushed, PushPlanned, ignore
-from lading.flows import across, comparing
+from lading.flows import comparing, signed, threads
 from lading.flows import pull as pulling
 from lading.ports import Destination, Source, UploadJournal, UploadJournals
 from lading.spec.clock import utc_now
 from lading.spec.pull import PLAIN, Choices
 from lading.spec.ref import Reference, SourceRef
 from lading.transfer.upload import Uploading
-from lading.weights import beside, formats, layout, pushing
+from lading.weights import beside, formats, layout, pushing, unpacked
 from lading.weights import plan as planning
 from lading.weights.listing import Entry, Listing
 from lading.weights.manifest import FileEntry, Manifest, SourceEntry
@@ -132,6 +132,10 @@ async def decide(
     *model*, *version* and *choices* are those of a pull (`lading.flows.pull.decide`), and so are its errors.
     """
     wanted = await pulling.decide(source, None, ref, model=model, version=version, choices=choices)
+    if unpacked.is_stream(wanted.listing):
+        raise InvalidInput(
+            f"{ref} is an archive that is unpacked while it comes", hint="pull it, then push the version"
+        )
     target = f"{destination.shown} {wanted.model}@{wanted.version}"
     transfer_id = planning.transfer_id(str(wanted.listing.ref), wanted.listing.revision, target)
 
@@ -188,7 +192,7 @@ async def fulfil(
         journals.remove(order.transfer)
         return pushed
 
-    pushed = await across.told(work, emit)
+    pushed = await threads.told(work, emit)
     emit(pushed)
     return pushed
 
@@ -324,6 +328,8 @@ class _Way:
     def _manifest(self, files: tuple[FileEntry, ...], user: str | None) -> Manifest:
         wanted, found = self._order.wanted, self._order.listing
         sizes = {file.path: file.size_bytes for file in files}
+        if wanted.choices.signed_by is not None:
+            signed.require(files, self._uploading.read, wanted.choices.signed_by, wanted.left_out)
         kind = wanted.foreseen or formats.check(sizes, self._uploading.read, expect=wanted.choices.expect).kind
         return Manifest(
             model=wanted.model,

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import TypeVar
 
+from lading.errors import Cancelled
 from lading.events import Emit, Event
 
 T = TypeVar("T")
@@ -32,6 +33,22 @@ class Across:
         except OSError as error:
             self.broken = error
             self._cancel.set()
+
+
+async def told(work: Callable[[Emit, threading.Event], T], emit: Emit) -> T:
+    """What *work*, in a thread, gives; it is called with an `Emit` and the event that cancels it.
+
+    Raises:
+        OSError: Nobody can be told any more.
+    """
+    cancel = threading.Event()
+    across = Across(emit, cancel)
+    try:
+        return await in_thread(lambda: work(across, cancel), cancel)
+    except Cancelled:
+        if across.broken is not None:
+            raise across.broken from None
+        raise
 
 
 async def in_thread(work: Callable[[], T], cancel: threading.Event) -> T:

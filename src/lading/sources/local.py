@@ -16,7 +16,7 @@ from lading.sources.per_thread import PerThread
 from lading.spec.documents import nearest
 from lading.spec.pull import PLAIN, Choices
 from lading.spec.ref import LocalRef, Reference
-from lading.weights import listing
+from lading.weights import beside, listing
 from lading.weights.listing import Entry, Listing
 
 
@@ -43,6 +43,16 @@ class LocalSource:
             self._open.drop()
             raise _changed(entry)
         return count
+
+    def manifest(self, ref: Reference) -> bytes | None:
+        """See `lading.ports.KeepsManifest.manifest`."""
+        if not isinstance(ref, LocalRef):
+            return None
+        place = _place(ref)
+        try:
+            return (place.parent / beside.manifest_key(place.name)).read_bytes()
+        except OSError:
+            return None
 
     def close(self) -> None:
         """Close all files."""

@@ -6,8 +6,9 @@ from itertools import islice
 
 from botocore.exceptions import ClientError
 
-from lading.errors import SourceError
+from lading.errors import SourceDenied, SourceError, SourceMissing
 from lading.sources.s3_access import Access
+from lading.weights import beside
 
 _KEEPS_VERSIONS = frozenset({"Enabled", "Suspended"})
 
@@ -56,6 +57,18 @@ def folders(access: Access, bucket: str, prefix: str) -> list[str]:
 def buckets(access: Access) -> list[str]:
     """The buckets that this user may see."""
     return [item["Name"] for item in access.client.list_buckets().get("Buckets", ())]
+
+
+def manifest_beside(access: Access, bucket: str, prefix: str) -> bytes | None:
+    """The manifest that a push left beside *prefix*; None where there is none, or where it may not be read."""
+    key = beside.manifest_key(prefix)
+    try:
+        with access.faults(f"s3://{bucket}/{key}", missing=SourceMissing):
+            found = access.client.get_object(Bucket=bucket, Key=key, **access.paid)
+            text: bytes = found["Body"].read()
+            return text
+    except (SourceMissing, SourceDenied):
+        return None  # a store that may not be listed says "denied" of what is not there
 
 
 def _plain(access: Access, bucket: str, prefix: str) -> Iterator[Stored]:

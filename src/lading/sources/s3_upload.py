@@ -13,7 +13,7 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
-from lading.errors import Cancelled, SourceChanged, SourceDenied, SourceError, SourceMissing, SourceTransient
+from lading.errors import Cancelled, SourceChanged, SourceError, SourceMissing, SourceTransient
 from lading.ports import Cancel, SentPart
 from lading.sources import get, s3_checksums, s3_listing
 from lading.sources import s3_signing as signing
@@ -168,7 +168,7 @@ class S3Destination:
 
     def manifest(self) -> bytes | None:
         """The object beside the prefix."""
-        return manifest_beside(self._access, self._bucket, self._prefix)
+        return s3_listing.manifest_beside(self._access, self._bucket, self._prefix)
 
     def put_manifest(self, data: bytes) -> str:
         """That object, by one request."""
@@ -266,18 +266,6 @@ class S3Destination:
 
     def _told(self, crc: int) -> dict[str, str]:
         return {} if self._by_md5.is_set() else {"ChecksumCRC64NVME": _encoded(crc)}
-
-
-def manifest_beside(access: Access, bucket: str, prefix: str) -> bytes | None:
-    """The manifest that a push left beside *prefix*; None where there is none, or where it may not be read."""
-    place = Place(bucket=bucket, key=beside.manifest_key(prefix))
-    try:
-        with access.faults(str(place), missing=SourceMissing):
-            found = access.client.get_object(Bucket=bucket, Key=place.key, **access.paid)
-            text: bytes = found["Body"].read()
-            return text
-    except (SourceMissing, SourceDenied):
-        return None  # a store that may not be listed says "denied" of what is not there
 
 
 def _is_no_upload(error: ClientError) -> bool:

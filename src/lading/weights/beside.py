@@ -4,32 +4,19 @@ It lies outside the model's own prefix, so that a server which downloads the who
 (`docs/manifest.md` has the reasons). Names of objects and the text of the manifest are other people's until checked.
 """
 
+import re
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from pydantic import ValidationError
 
 from lading.errors import VerificationFailed
 from lading.weights import names
 from lading.weights.listing import Entry, Listing
-from lading.weights.manifest import FileEntry, Manifest, SourceEntry
+from lading.weights.manifest import FileEntry, Manifest
 
 OURS = ".lading"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Attested:
-    """A listing held to the manifest beside it.
-
-    Attributes:
-        listing: The same, each file with the SHA-256 that the manifest says.
-        origin: Where the model came from before it was pushed; None without a manifest.
-        unlisted: Files that the manifest does not have: nothing says what they should be.
-    """
-
-    listing: Listing
-    origin: SourceEntry | None = None
-    unlisted: tuple[str, ...] = ()
+_MANIFEST = re.compile(r"(?:^|/)\.lading/(?:manifest\.json$|manifests/)")
 
 
 def manifest_key(prefix: str) -> str:
@@ -45,8 +32,8 @@ def manifest_key(prefix: str) -> str:
 
 
 def is_ours(path: str) -> bool:
-    """Whether *path*, from anywhere, is something that Lading keeps beside files: never part of a model."""
-    return OURS in path.split("/")
+    """Whether *path*, from anywhere, is a manifest that a push left: never part of a model."""
+    return path.endswith(".json") and bool(_MANIFEST.search(path))
 
 
 def read(text: bytes, shown: str) -> Manifest:
@@ -67,26 +54,30 @@ def read(text: bytes, shown: str) -> Manifest:
     return found
 
 
-def attested(found: Listing, manifest: Manifest) -> Attested:
-    """*found*, held to the *manifest* that lies beside it.
+def attested(found: Listing, manifest: Manifest) -> Listing:
+    """*found*, each file with the SHA-256 that the *manifest* beside it says; where it came from is known then, too.
+
+    A file that the manifest does not have is named: nothing says what it should be.
 
     Raises:
-        VerificationFailed: A file of the manifest is not there, or has another size or mark.
+        VerificationFailed: A file of the manifest is not there, or has another size.
     """
     entries = {entry.path: entry for entry in found.entries}
     wrong = [problem for file in manifest.files if (problem := _problem(file, entries.get(file.path)))]
     if wrong:
-        more = f" and {len(wrong) - 3} more" if len(wrong) > 3 else ""
         raise VerificationFailed(
-            f"{found.ref} is not what the manifest beside it says: {', '.join(wrong[:3])}{more}",
-            hint=f"push {manifest.model}@{manifest.version} there again; or exclude the files that it does not need",
+            f"{found.ref} is not what the manifest beside it says: {named(wrong)}",
+            hint=f"push {manifest.model}@{manifest.version} there again, or remove the manifest to pull it unverified",
         )
     sums = {file.path: file.sha256 for file in manifest.files}
-    return Attested(
-        listing=replace(found, entries=tuple(_with_sum(entry, sums) for entry in found.entries)),
-        origin=manifest.source,
-        unlisted=tuple(entry.path for entry in found.entries if entry.path not in sums),
-    )
+    held = replace(found, entries=tuple(_with_sum(entry, sums) for entry in found.entries))
+    unlisted = [entry.path for entry in found.entries if entry.path not in sums]
+    if unlisted:
+        note = f"the manifest beside {found.ref} does not have {named(unlisted)}: nothing says what they should be"
+        return replace(held, notes=(*found.notes, note))
+    return replace(
+        held, revision=manifest.source.revision, version=manifest.version, origin=manifest.source.ref
+    )  # fmt: skip
 
 
 def named(paths: Iterable[str], at_most: int = 3) -> str:
