@@ -82,6 +82,10 @@ class PullPlanned(Stored):
     size_bytes: int
     kept_bytes: int
     """Already on the volume from an interrupted pull."""
+    left_out_files: int = 0
+    """Files of the source that were not chosen: by patterns, or as another form of the same weights."""
+    left_out_bytes: int = 0
+    """What these would have taken."""
 
 
 class PullProgress(Stored):

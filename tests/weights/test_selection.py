@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from lading.errors import InvalidInput
 from lading.spec.pull import Choices
-from lading.spec.ref import SourceRef
+from lading.spec.ref import LocalRef, SourceRef
 from lading.weights import forms, selection
 from lading.weights.listing import Entry, listing
 
@@ -111,7 +111,7 @@ def test_one_set_is_taken_and_the_rest_comes(name):
     assert taken(chosen) == set(keep)
     assert {entry.path for entry in chosen.left_out} == set(leave)
     assert chosen.bytes_saved == sum(SIZES.get(path, 1000) for path in leave)
-    assert bool(leave) == any("one set of weights is taken" in note for note in chosen.listing.notes)
+    assert bool(leave) == any("one set of weights is taken" in note for note in chosen.notes)
 
 
 @pytest.mark.parametrize("name", REPOSITORIES)
@@ -216,18 +216,24 @@ def test_patterns_that_leave_nothing_are_refused(options):
 
 
 def test_pickles_are_named():
-    (said,) = selection.choose(listed(["config.json", *BIN, "a/optimizer.pt"]), Choices()).listing.notes
+    (said,) = selection.choose(listed(["config.json", *BIN, "a/optimizer.pt"]), Choices()).notes
     assert said.startswith(
         "a/optimizer.pt, pytorch_model-00001-of-00002.bin, pytorch_model-00002-of-00002.bin: pickles"
     )
-    assert not selection.choose(listed([*SMALL, *SAFE]), Choices()).listing.notes
-    assert not selection.choose(listed(["config.json", "model.bin"]), Choices()).listing.notes
+    assert not selection.choose(listed([*SMALL, *SAFE]), Choices()).notes
+    assert not selection.choose(listed(["config.json", "model.bin"]), Choices()).notes
+
+
+def test_an_estimator_is_said_to_be_a_pickle_where_others_made_it():
+    for ref, said in ((REF, 0), (LocalRef(path="x"), 0), (SourceRef(scheme="hf", location="acme/iris"), 1)):
+        found = listing(ref, "iris", [Entry(path="model.joblib", size_bytes=1)])
+        assert len(selection.choose(found, Choices()).notes) == said
 
 
 def test_code_in_a_model_is_named_and_other_scripts_are_not():
-    (said,) = selection.choose(listed([*SMALL, *SAFE, "modeling_x.py", "examples/run.py"]), Choices()).listing.notes
+    (said,) = selection.choose(listed([*SMALL, *SAFE, "modeling_x.py", "examples/run.py"]), Choices()).notes
     assert said.startswith("modeling_x.py: code of the model's author")
-    assert not selection.choose(listed(["train.py", "model.onnx"]), Choices()).listing.notes
+    assert not selection.choose(listed(["train.py", "model.onnx"]), Choices()).notes
 
 
 def test_code_of_another_repository_is_named():
@@ -238,6 +244,26 @@ def test_code_of_another_repository_is_named():
     assert "code in acme/code" in said
     assert not selection.remote_code({"auto_map": {"AutoModel": "modeling.M"}})
     assert not selection.remote_code({"auto_map": 3})
+
+
+def test_what_only_the_bytes_tell_is_named_too():
+    """Code elsewhere by the configuration, pickles that are not called so; nothing of it is believed to be well-formed."""
+    files = {
+        "config.json": b'{"auto_map": {"x": "acme/code--m.M"}}',
+        "weights.bin": b"\x80\x04\x95",
+        "model.bin": b"\0" * 9,
+    }
+
+    def told(**more):
+        now = {**files, **more}
+        sizes = {path: len(data) for path, data in now.items()}
+        return selection.inside(sizes, lambda path, offset, count: now[path][offset : offset + count])
+
+    code, pickled = told()
+    assert "acme/code" in code
+    assert pickled.startswith("weights.bin: pickles")
+    assert told(**{"config.json": b"[" * 100_000}) == [pickled]
+    assert told(**{"config.json": b"", "weights.bin": b""}) == []
 
 
 @pytest.mark.parametrize(

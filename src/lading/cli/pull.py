@@ -119,6 +119,8 @@ def tell_order(output: Output, order: flow.Order, place: Path | str) -> None:
         flow.planned(order, todo, str(place)),
         f"would pull {units.show_count(len(todo.fetch), 'file')}, {size}, from {order.listing.ref} to {name}",
     )
+    for note in (*order.listing.notes, *order.notes):
+        output.say(note)
     if not output.json:
         rows = [(entry.path, _size(entry.size_bytes)) for entry in todo.fetch]
         output.table(["file", "size"], rows, right=["size"])

@@ -6,7 +6,8 @@ is known for certain only by the names that libraries write (`lading.weights.for
 configuration, tokenizer, licence and readme always come.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+import json
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 from pathlib import PurePosixPath
@@ -15,10 +16,12 @@ from lading.errors import InvalidInput
 from lading.spec import units
 from lading.spec.documents import nearest
 from lading.spec.pull import Choices
-from lading.weights import forms, listing
+from lading.spec.ref import Reference, SourceRef
+from lading.weights import formats, forms, listing
 from lading.weights.forms import Place, WeightSet
 from lading.weights.listing import Entry, Listing
 
+Read = Callable[[str, int, int], bytes]
 AUTO = "auto"
 ALL = "all"
 QUANTISATIONS = (
@@ -27,15 +30,20 @@ QUANTISATIONS = (
 """The first of these that is there is taken where nobody says: as llama.cpp does, then the next better one."""
 PROJECTORS = ("F16", "BF16", "F32", "Q8_0")
 """The same for a model's eyes and ears (`mmproj`), which are small."""
+CONFIG_BYTES = 16 << 20
+LOOKED_AT = 16
+_PUBLIC = ("hf", "http", "https")
 _PIPELINES = (".safetensors", ".ckpt")
+_PICKLED = "{}: pickles, which run code of their author when they are loaded"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Selection:
-    """What is taken (its notes say what a person should read of it), and what of the source is not."""
+    """What is taken, what of the source is not, and what a person should read of both before it is fetched."""
 
     listing: Listing
     left_out: tuple[Entry, ...] = ()
+    notes: tuple[str, ...] = ()
 
     @property
     def bytes_saved(self) -> int:
@@ -52,37 +60,46 @@ def choose(found: Listing, choices: Choices) -> Selection:
     Raises:
         InvalidInput: Nothing is left, or there are no whole weights in the form that is preferred.
     """
-    kept = by_patterns(found, choices.include, choices.exclude)
+    kept = by_patterns(found, choices)
     one = OneSet()
     if choices.prefer != ALL and not (choices.include and choices.prefer == AUTO):
         one = one_set({entry.path: entry.size_bytes for entry in kept}, choices.prefer, shown=str(found.ref))
         kept = tuple(entry for entry in kept if entry.path not in one.dropped)
-    notes = (*found.notes, *_notes(found, one), *warnings(entry.path for entry in kept))
+    notes = (*_notes(found, one), *warnings([entry.path for entry in kept], found.ref))
     if len(kept) == len(found.entries):
-        return Selection(listing=replace(found, notes=notes))
+        return Selection(listing=found, notes=notes)
     taken = {entry.path for entry in kept}
     return Selection(
-        listing=replace(found, entries=kept, revision=listing.digest(kept), version=None, notes=notes),
+        listing=replace(found, entries=kept, revision=listing.digest(kept), version=None),
         left_out=tuple(entry for entry in found.entries if entry.path not in taken),
+        notes=notes,
     )
 
 
-def by_patterns(found: Listing, include: Sequence[str], exclude: Sequence[str]) -> tuple[Entry, ...]:
-    """The entries that a pattern includes, and none excludes.
+def by_patterns(found: Listing, choices: Choices) -> tuple[Entry, ...]:
+    """The entries that the patterns of *choices* take.
 
     Raises:
-        InvalidInput: Nothing is left.
+        InvalidInput: Nothing is left, or only what always comes.
     """
-    included = {entry.path for entry in found.entries if not include or _matches(entry.path, include)}
-    kept = tuple(
-        entry
-        for entry in found.entries
-        if (entry.path in included or (included and forms.is_kept(entry.path))) and not _matches(entry.path, exclude)
-    )
-    if not kept and (include or exclude):
-        said = " ".join([*(f"--include {one}" for one in include), *(f"--exclude {one}" for one in exclude)])
+    kept = tuple(entry for entry in found.entries if is_taken(entry.path, choices))
+    if found.entries and not any(not choices.include or matches(entry.path, choices.include) for entry in kept):
+        said = " ".join(
+            [*(f"--include {one}" for one in choices.include), *(f"--exclude {one}" for one in choices.exclude)]
+        )
         raise InvalidInput(f"{said} leaves nothing of {found.ref}")
     return kept
+
+
+def is_taken(path: str, choices: Choices) -> bool:
+    """Whether a pattern includes *path* (a licence comes always), and none excludes it."""
+    included = not choices.include or matches(path, choices.include) or forms.is_kept(path)
+    return included and not matches(path, choices.exclude)
+
+
+def matches(path: str, patterns: Sequence[str]) -> bool:
+    """Whether one of *patterns* is for *path*; one that ends in ``/`` means all below."""
+    return any(fnmatchcase(path, f"{one}*" if one.endswith("/") else one) for one in patterns)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -131,17 +148,33 @@ def one_set(sizes: Mapping[str, int | None], prefer: str, *, shown: str) -> OneS
     )
 
 
-def warnings(paths: Iterable[str]) -> list[str]:
-    """What a person should know of the code among *paths* before a server loads them."""
+def warnings(paths: Collection[str], ref: Reference) -> list[str]:
+    """What a person should know of the code among *paths*, from *ref*, before a server loads them.
+
+    An estimator of one's own (from a folder, a claim, a bucket) is a pickle by its format: that is nothing new to who trained it.
+    """
     ours = sorted(paths)
     said = []
-    if pickled := forms.pickles(ours):
-        said.append(f"{_some(pickled)}: pickles, which run code of their author when they are loaded")
+    public = isinstance(ref, SourceRef) and ref.scheme in _PUBLIC
+    if (pickled := forms.pickles(ours)) and (public or formats.kind_of(ours) != "sklearn"):
+        said.append(_PICKLED.format(_some(pickled)))
     code = [path for path in ours if path.endswith(".py") and "/" not in path]
     if code and "config.json" in ours:
         said.append(
             f"{_some(code)}: code of the model's author, which a server runs if it is told to trust remote code"
         )
+    return said
+
+
+def inside(sizes: Mapping[str, int], read: Read) -> list[str]:
+    """The same, of what only the bytes tell: code that the configuration names elsewhere, pickles of other names.
+
+    *sizes* are those of all files, in bytes; *read* gives bytes of one: path, offset, count.
+    """
+    said = remote_code(_config(sizes, read))
+    unsure = [path for path in sizes if path.endswith(".bin") and path not in forms.pickles([path])][:LOOKED_AT]
+    if pickled := [path for path in sorted(unsure) if forms.is_pickle(read(path, 0, 4))]:
+        said.append(_PICKLED.format(_some(pickled)))
     return said
 
 
@@ -154,6 +187,16 @@ def remote_code(config: Mapping[str, object]) -> list[str]:
     if not elsewhere:
         return []
     return [f"config.json names code in {_some(elsewhere)}, which a server fetches and runs if it trusts remote code"]
+
+
+def _config(sizes: Mapping[str, int], read: Read) -> dict[str, object]:
+    if not 0 < sizes.get("config.json", 0) <= CONFIG_BYTES:
+        return {}
+    try:
+        found = json.loads(read("config.json", 0, sizes["config.json"]))
+    except (ValueError, RecursionError):
+        return {}
+    return found if isinstance(found, dict) else {}
 
 
 # ------------------------------------------------------------------------------------------------------------ deciding
@@ -265,10 +308,6 @@ def _folder_or_suffix(path: str) -> str:
 
 def _once(names: Iterable[str]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(names))
-
-
-def _matches(path: str, patterns: Sequence[str]) -> bool:
-    return any(fnmatchcase(path, f"{one}*" if one.endswith("/") else one) for one in patterns)
 
 
 def _some(names: Sequence[str]) -> str:

@@ -4,9 +4,7 @@ Patterns hold for them like for any. One set of weights out of several cannot be
 """
 
 import hashlib
-from collections.abc import Sequence
 from dataclasses import replace
-from fnmatch import fnmatchcase
 
 from lading.errors import InvalidInput
 from lading.spec.pull import PLAIN, Choices
@@ -33,13 +31,3 @@ def chosen(found: Listing, choices: Choices) -> Listing:
         return found
     text = "\0".join([found.revision, *choices.include, "", *choices.exclude])
     return replace(found, revision=hashlib.sha256(text.encode()).hexdigest()[:40])
-
-
-def is_taken(path: str, choices: Choices) -> bool:
-    """Whether the file at *path* of an archive is taken."""
-    included = not choices.include or _matches(path, choices.include)
-    return included and not _matches(path, choices.exclude)
-
-
-def _matches(path: str, patterns: Sequence[str]) -> bool:
-    return any(fnmatchcase(path, f"{one}*" if one.endswith("/") else one) for one in patterns)
