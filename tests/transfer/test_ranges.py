@@ -16,8 +16,8 @@ from lading import transfer
 from lading.errors import Cancelled, RangesRefused, SourceBusy, SourceChanged, SourceTransient, VerificationFailed
 from lading.sources.local import LocalSource
 from lading.spec.ref import LocalRef
-from lading.transfer.engine import _ends
 from lading.transfer.pace import Connections, Course, Rate, steer
+from lading.transfer.worker import ends
 from lading.volume import find
 from lading.weights import parts
 from lading.weights import plan as planning
@@ -277,8 +277,8 @@ def test_spans_and_kept_parts_make_up_the_file(size, kept):
 def test_one_request_brings_what_lies_between_kept_parts():
     kept = Part(offset=20, size_bytes=10, crc64nvme=0)
     pieces = [Span(offset=0, size_bytes=10), Span(offset=10, size_bytes=10), kept, Span(offset=30, size_bytes=10)]
-    assert _ends(pieces, as_stream=False) == [20, 20, 30, 40]
-    assert _ends(pieces, as_stream=True) == [None] * 4
+    assert ends(pieces, as_stream=False) == [20, 20, 30, 40]
+    assert ends(pieces, as_stream=True) == [None] * 4
 
 
 def test_more_connections_are_kept_where_they_bring_more():

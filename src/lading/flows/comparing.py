@@ -6,9 +6,8 @@ from collections.abc import Callable, Mapping
 from functools import partial
 
 from lading.errors import Cancelled
-from lading.ports import Destination, Source
-from lading.transfer.engine import PATIENT
-from lading.transfer.patience import Attempts
+from lading.ports import Destination, Progress, Source
+from lading.transfer.patience import PATIENT, Attempts
 from lading.weights import digests
 from lading.weights.digests import Hasher
 from lading.weights.listing import Entry
@@ -48,14 +47,14 @@ def is_told(file: FileEntry, *, destination: Destination, crcs: Mapping[str, int
     return all(said[name] == ours[name] for name in ours.keys() & said.keys())
 
 
-def reads_back(file: FileEntry, *, destination: Destination, cancel: threading.Event) -> bool:
+def reads_back(file: FileEntry, *, destination: Destination, cancel: threading.Event, progress: Progress) -> bool:
     """Whether *file*, read and hashed, is what its entry says."""
     sha256 = hashlib.sha256()
-    size_bytes = _hash(partial(destination.read_into, file.path), (sha256,), cancel)
+    size_bytes = _hash(partial(destination.read_into, file.path), (sha256,), cancel, progress)
     return (size_bytes, sha256.hexdigest()) == (file.size_bytes, file.sha256)
 
 
-def _hash(read: Read, hashers: tuple[Hasher, ...], cancel: threading.Event) -> int:
+def _hash(read: Read, hashers: tuple[Hasher, ...], cancel: threading.Event, progress: Progress = lambda _: None) -> int:
     """Have *hashers* take all that *read* gives; how many bytes."""
     attempts = Attempts(PATIENT, cancel)
     buffer = memoryview(bytearray(BUFFER_BYTES))
@@ -66,4 +65,5 @@ def _hash(read: Read, hashers: tuple[Hasher, ...], cancel: threading.Event) -> i
         for hasher in hashers:
             hasher.update(buffer[:count])
         offset += count
+        progress(count)
     return offset

@@ -4,10 +4,12 @@ Synchronous, and it owns its threads: all have ended when it returns or raises. 
 (receive, hash, write) releases the interpreter's lock; one buffer each, used again for every read.
 """
 
-from lading.transfer.engine import Shape, part, run
+from lading.transfer.crew import Shape
+from lading.transfer.engine import run
 from lading.transfer.meter import Meter
 from lading.transfer.pace import Rate
 from lading.transfer.patience import Patience
+from lading.transfer.reading import part
 from lading.transfer.unpacking import unpack
 
 __all__ = ["Meter", "Patience", "Rate", "Shape", "part", "run", "unpack"]

@@ -33,6 +33,9 @@ class Patience:
         return min(self.longest_wait_s, self.first_wait_s * 2.0 ** (failures - 1)) * (1 - jitter / 2)
 
 
+PATIENT = Patience()
+
+
 @dataclass(slots=True)
 class Attempts:
     """The tries of one piece of work: calls what may fail, waits, and counts failures since the last progress.

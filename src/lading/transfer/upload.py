@@ -11,8 +11,7 @@ from functools import partial
 from typing import TypeVar
 
 from lading.ports import Destination, SentPart, Source, UploadJournal
-from lading.transfer.engine import PATIENT
-from lading.transfer.patience import Attempts, Patience
+from lading.transfer.patience import PATIENT, Attempts, Patience
 from lading.weights import digests, pushing
 from lading.weights.listing import Entry
 from lading.weights.manifest import FileEntry
