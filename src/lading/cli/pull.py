@@ -13,7 +13,17 @@ from lading.cli.output import Common, Output
 from lading.cli.where import SourceCluster, Where
 from lading.cli.where import chosen as chosen_cluster
 from lading.errors import InvalidInput
-from lading.events import Event, Notice, Published, PullPlanned, PullProgress, Pushed, PushPlanned, Unchanged
+from lading.events import (
+    Event,
+    Notice,
+    Published,
+    PullPlanned,
+    PullProgress,
+    Pushed,
+    PushPlanned,
+    Unchanged,
+    VerifyProgress,
+)
 from lading.flows import pull as flow
 from lading.spec import ref as refs
 from lading.spec import units
@@ -162,6 +172,10 @@ class PullView:
                 self._draw(event.kept_bytes, event.size_bytes, "")
             case PullProgress() if self._title:  # one that was under way when all ended is not drawn
                 self._draw(event.done_bytes, event.total_bytes, _state(event))
+            case VerifyProgress() if self._title:  # what was pushed is read back
+                self._draw(
+                    event.done_bytes, event.total_bytes, f"reading back, {units.show_rate(event.rate_bytes_per_s)}"
+                )
             case Published() | Unchanged() | Pushed():
                 self.close()
             case _:

@@ -15,7 +15,18 @@ from typing import Literal, TypeVar
 
 from lading import transfer
 from lading.errors import Cancelled, InvalidInput, VerificationFailed
-from lading.events import Emit, Event, FilePulled, FilePushed, Notice, Pushed, PushPlanned, ignore
+from lading.events import (
+    Emit,
+    Event,
+    FilePulled,
+    FilePushed,
+    Notice,
+    PullProgress,
+    Pushed,
+    PushPlanned,
+    VerifyProgress,
+    ignore,
+)
 from lading.flows import comparing, signed, threads
 from lading.flows import pull as pulling
 from lading.ports import Destination, Source, UploadJournal, UploadJournals
@@ -272,10 +283,14 @@ class _Way:
     def _send(self, entries: Sequence[Entry], planned: PushPlanned) -> tuple[FileEntry, ...]:
         meter = transfer.Meter(planned.size_bytes, done_bytes=planned.kept_bytes, emit=self._emit)
         rate = transfer.Rate(self._order.wanted.choices.max_rate_bytes_per_s)
-        sent = transfer.run(
-            entries, self._source, self._uploading, cancel=self._cancel, meter=meter, emit=self._pushed, rate=rate,
-            shape=transfer.Shape(workers=SENDERS, part_bytes=self._uploading.part_bytes),
-        )  # fmt: skip
+        shape = transfer.Shape(workers=SENDERS, part_bytes=self._uploading.part_bytes)
+        try:
+            sent = transfer.run(
+                entries, self._source, self._uploading,
+                cancel=self._cancel, meter=meter, emit=self._pushed, rate=rate, shape=shape,
+            )  # fmt: skip
+        except VerificationFailed as error:
+            raise _damaged(self._order.listing.ref, error) from error
         meter.last()
         return sent
 
@@ -283,6 +298,14 @@ class _Way:
         """The engine tells of files as it does in a pull; here they went the other way."""
         if isinstance(event, FilePulled):
             event = FilePushed(path=event.path, size_bytes=event.size_bytes, sha256=event.sha256, seconds=event.seconds)
+        self._emit(event)
+
+    def _read(self, event: Event) -> None:
+        """The meter tells of bytes as in a pull; here they come back to be hashed."""
+        if isinstance(event, PullProgress):
+            event = VerifyProgress(
+                done_bytes=event.done_bytes, total_bytes=event.total_bytes, rate_bytes_per_s=event.rate_bytes_per_s
+            )
         self._emit(event)
 
     def _verify(self, files: Sequence[FileEntry], sent: set[str], read_back: ReadBack) -> None:
@@ -294,8 +317,9 @@ class _Way:
         there = self._destination.files()
         wrong = [file for file in files if not _is_there(file, there.get(file.path))]
         if read_back == "full":
+            meter = transfer.Meter(sum(file.size_bytes for file in files), emit=self._read)
             check: Callable[[FileEntry], bool] = partial(
-                comparing.reads_back, destination=self._destination, cancel=self._cancel
+                comparing.reads_back, destination=self._destination, cancel=self._cancel, progress=meter.add
             )
             told = files
         else:
@@ -341,6 +365,13 @@ class _Way:
             published_at=utc_now(),
             published_by=pulling.who(user),
         )
+
+
+def _damaged(ref: Reference, error: VerificationFailed) -> VerificationFailed:
+    """A file of the source is not what is said of it; on a volume that is bit rot."""
+    here = not isinstance(ref, SourceRef)
+    hint = f"`lading verify {ref}` says what else is damaged" if here else error.hint
+    return VerificationFailed(f"{_shown(ref)} is damaged, and was not sent: {error.message}", hint=hint)
 
 
 def _abort_stale(order: PushOrder, destination: Destination, journals: UploadJournals) -> None:
