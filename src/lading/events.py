@@ -265,6 +265,34 @@ class Verified(Stored):
     """Whether only names, sizes and heads of files were looked at: the bytes were not read."""
 
 
+class RepairPlanned(Stored):
+    """What would make a version what its manifest says again."""
+
+    event: Literal["repair_planned"] = "repair_planned"
+    model: str
+    version: str
+    source: str
+    """Where the files come from; their digests are those of the manifest."""
+    files: tuple[str, ...]
+    """To be fetched and put in place of the broken ones."""
+    size_bytes: int
+    extra: tuple[str, ...] = ()
+    """What does not belong there: removed only with ``--yes``."""
+
+
+class Repaired(Stored):
+    """The broken files of a version were replaced; its manifest is as it was."""
+
+    event: Literal["repaired"] = "repaired"
+    model: str
+    version: str
+    files: tuple[str, ...]
+    size_bytes: int
+    removed: tuple[str, ...] = ()
+    """Files that did not belong there."""
+    seconds: float
+
+
 class ServerStarting(Stored):
     """A server's command was validated and is being started."""
 
@@ -409,6 +437,7 @@ Event = Annotated[
     Notice | PreflightProblem | SourceListed | OldRemoved | PullPlanned | PullProgress | FilePulled | Published | Unchanged
     | PushPlanned | FilePushed | Pushed
     | Failed | CommandEnded | PermissionsRepaired | VerifyProgress | FileBad | Verified
+    | RepairPlanned | Repaired
     | ServerStarting | ServerReady | ServerStopped | LevelStarted | LevelProgress | LevelMeasured | LevelNotMeasured
     | StudyPlanned | TrialStarted | PhaseStarted | TrialEnded | StudyEnded | Wrote,
     Discriminator("event"),

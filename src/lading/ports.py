@@ -276,6 +276,14 @@ Progress = Callable[[int], None]
 
 
 @runtime_checkable
+class TakesOver(Protocol):
+    """A staging that can go on with what an earlier transfer has, of the same source a moment ago."""
+
+    def take_over(self, transfer: str, entries: Sequence[Entry]) -> None:
+        """Take of *entries* what that transfer finished or began, where it is still that content; the rest is left there."""
+
+
+@runtime_checkable
 class KeepsFiles(Protocol):
     """A staging that can take files of published versions over without their bytes: only on a file system of this host."""
 
@@ -422,9 +430,6 @@ class Volume(Protocol):
         Raises:
             VolumeError: It is the current one, and others are left.
         """
-
-    def prunable(self, model: str | None, keep: int) -> tuple[Manifest, ...]:
-        """Versions older than the newest *keep* of each model, never a current one, nor one that was adopted."""
 
     def sweep(self, *, idle_s: float = 0.0) -> tuple[Path, ...]:
         """Remove what killed runs left, and say what it was: exactly the paths of `leftovers`.

@@ -1,6 +1,8 @@
 """The volume's commands, as a person runs them: what they print, what they refuse, what they leave."""
 
 import json
+import os
+import pty
 import subprocess
 
 import pytest
@@ -8,6 +10,8 @@ from tests.testbed import golden
 
 from lading.testing.volume import CONTENT, OTHER, listed, loose, publish, transfer, write
 from lading.volume import find
+
+SAFETENSORS = (58).to_bytes(8, "little") + b'{"a":{"dtype":"U8","shape":[4],"data_offsets":[0,4]}}'.ljust(58) + b"1234"
 
 
 @pytest.fixture
@@ -102,19 +106,78 @@ def test_rm_removes_a_version_or_a_model(ran, volume):
 
 
 def test_prune_removes_old_versions_and_leftovers_as_its_dry_run_said(ran, volume):
-    planned = documents(ran("prune", "vol", "--keep", "1", "--dry-run", "--format", "json"))
-    assert len(listed(volume)) == 4
+    asked = ["prune", "vol", "--keep", "1", "--format", "json"]
+    young = [document for document in documents(ran(*asked, "--dry-run")) if "removed" in document]
+    assert [document["removed"] for document in young] == ["version"], "a pull that was interrupted a moment ago stays"
     [left] = volume.leftovers()
-    done = documents(ran("prune", "vol", "--keep", "1", "--yes", "--format", "json"))
+    age(volume.root / ".lading")
+    said = documents(ran(*asked, "--dry-run"))
+    planned = [document for document in said if "removed" in document]
+    assert len(listed(volume)) == 4
+    done = [document for document in documents(ran(*asked, "--yes")) if "removed" in document]
     assert [{**document, "dry_run": True} for document in done] == planned
     assert [(document["removed"], document["model"], document["version"]) for document in done] == [
         ("version", "tiny", "v1"),
         ("staging", "left", "v1"),
     ]
     assert [document["path"] for document in planned] == ["tiny/v1", f"HERE/vol/{left.path.relative_to(volume.root)}"]
+    assert {(document["model"], document["version"]): document["why"] for document in said if "kept" in document} == {
+        ("org/other", "v1"): "it is the current version",
+        ("tiny", "v2"): "it is the current version",
+        ("tiny", "v3"): "it is the newest",
+    }
     assert listed(volume) == {("tiny", "v2"), ("tiny", "v3"), ("org/other", "v1")}
     assert volume.leftovers() == ()
     assert ran("prune", "vol", "--yes").stdout == "nothing to remove\n"
+
+
+def test_prune_keeps_what_is_younger_than_it_was_told(ran, volume):
+    kept = ran("prune", "vol/tiny", "--keep", "1", "--older-than", "36500d", "--yes")
+    assert kept.stdout == "nothing to remove\n"
+    assert "tiny@v1 stays: it was published less than 36500 d 0 h ago\n" in kept.stderr
+    done = ran("prune", "vol", "--keep", "1", "--older-than", "0.001s", "--yes")
+    assert done.stdout.splitlines() == ["removed tiny@v1, 10.2 kB", "removed left@v1 (interrupted pull), 1.00 kB"]
+
+
+def test_on_a_terminal_prune_only_says_what_it_would_do(lading_argv, volume, tmp_path):
+    before = everything(tmp_path)
+    main, terminal = pty.openpty()
+    done = subprocess.run(
+        [*lading_argv, "prune", "vol", "--keep", "1"], stdin=terminal, cwd=tmp_path, capture_output=True, text=True,
+        check=True, timeout=60,
+    )  # fmt: skip
+    os.close(main)
+    os.close(terminal)
+    assert done.stdout == "would remove tiny@v1, 10.2 kB\n"
+    assert done.stderr.endswith("nothing was removed; to do it: lading prune vol --keep 1 --yes\n")
+    assert everything(tmp_path) == before
+
+
+def age(folder):
+    """Make all in *folder* look a day old."""
+    for path in (folder, *folder.rglob("*")):
+        os.utime(path, (path.stat().st_atime, path.stat().st_mtime - 86400), follow_symlinks=False)
+
+
+def test_a_quick_look_finds_what_names_sizes_and_heads_show(ran, volume):
+    """And no changed bytes: it says so."""
+    content = {"config.json": b"{}", "model.safetensors": SAFETENSORS, "tokenizer.json": b"{}"}
+    publish(volume, "hub", "v1", content, kind="huggingface")
+    folder = volume.root / "hub" / "v1"
+    (folder / "model.safetensors").write_bytes(SAFETENSORS[:-1] + b"x")
+    quick = ran("verify", "vol/hub", "--quick")
+    said = "hub@v1 looks as its manifest says: 3 files, by names, sizes and heads; their bytes were not read\n"
+    assert (quick.stdout, quick.stderr) == (said, "")
+    (folder / "model.safetensors").write_bytes(b"x" * len(SAFETENSORS))
+    [bad, verified] = [
+        json.loads(line) for line in ran("verify", "vol/hub", "--quick", "--format", "json").stdout.splitlines()
+    ]
+    assert (bad["path"], bad["problem"], verified["quick"]) == ("model.safetensors", "head", True)
+    (folder / "model.safetensors").write_bytes(SAFETENSORS[:-1])
+    (folder / "tokenizer.json").unlink()
+    (folder / "generation_config.json").write_bytes(b"{}")
+    (folder / "model-2.safetensors").write_bytes(b"{}")
+    golden.check("volume", "verify-quick", golden.said(ran("verify", "vol/hub", "--quick")))
 
 
 BAD = {

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import pytest
 
 from lading.testing.crashes import CrashingFs, ForgetfulFs, QuickFs, dead_process, dying
-from lading.testing.volume import CONTENT, OTHER, check_whole, listed, publish, transfer, write
+from lading.testing.volume import CONTENT, OTHER, check_whole, listed, prunable, publish, transfer, write
 from lading.volume import find
 from lading.volume import journal as journals
 from lading.weights import layout
@@ -89,7 +89,7 @@ def kubelet_was_first(root):
 
 
 def prune(volume):
-    for manifest in volume.prunable("tiny", 1):
+    for manifest in prunable(volume, 1):
         volume.remove(manifest.model, manifest.version)
 
 

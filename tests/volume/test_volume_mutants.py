@@ -17,6 +17,7 @@ from lading.volume import journal as journals
 from lading.volume.local import LocalVolume
 from lading.volume.staging import LocalStagedFile, LocalStaging
 from lading.weights import layout, names
+from lading.weights.inventory import Seen
 
 
 class Keeps(LocalVolume):
@@ -192,27 +193,86 @@ class RefusesEmptyDirectories(LocalVolume):
             raise LadingError("taken")
 
 
-class PrunesCurrent(LocalVolume):
-    def current(self, model):
-        return None if inspect.stack()[1].function == "<genexpr>" else super().current(model)
-
-
-class KeepsOneMore(LocalVolume):
-    def prunable(self, model, keep):
-        return super().prunable(model, keep + 1)
-
-
 class SweepsHeld(LocalVolume):
-    def sweep(self):
-        swept = super().sweep()
+    def sweep(self, *, idle_s=0.0):
+        swept = super().sweep(idle_s=idle_s)
         for path in (self.root / layout.JOURNAL).iterdir():
             path.unlink()
         return swept
 
 
 class SweepsNothing(LocalVolume):
-    def sweep(self):
+    def sweep(self, *, idle_s=0.0):
         return ()
+
+
+class SweepsYoung(LocalVolume):
+    def sweep(self, *, idle_s=0.0):
+        return super().sweep()
+
+
+class LooksThroughLinks(LocalVolume):
+    def look(self, manifest):
+        return tuple(self._look(manifest, file.path) for file in manifest.files)
+
+    def _look(self, manifest, path):
+        with suppress(OSError):
+            return Seen(path=path, size_bytes=(self.directory(manifest) / path).stat().st_size)
+        return Seen(path=path, problem="missing")
+
+
+class BelievesSizes(LocalVolume):
+    def look(self, manifest):
+        return tuple(Seen(path=file.path, size_bytes=file.size_bytes) for file in manifest.files)
+
+
+class ReplacesAnything(LocalVolume):
+    """Puts in place what is staged, whatever it is."""
+
+    def replace(self, staging, manifest, paths):
+        for path in paths:
+            (staging.directory / path).replace(self.directory(manifest) / path)
+
+
+class WritesInPlace(LocalVolume):
+    """Takes all that is staged for broken, and forgets what it staged."""
+
+    def replace(self, staging, manifest, paths):
+        super().replace(staging, manifest, paths)
+        path = self.directory(manifest) / "config.json"
+        data = path.read_bytes()
+        path.unlink()
+        path.write_bytes(data)
+
+
+class MendsBesideAWriter(LocalVolume):
+    @contextmanager
+    def mend(self, manifest, transfer):
+        with super()._locked(Path(layout.LOCKS) / "mending", "mending") as held:
+            yield self._staging_at(manifest.model, manifest.version, transfer, held, None)
+
+
+class MendsFromNothing(LocalVolume):
+    def mend(self, manifest, transfer):
+        return super().mend(manifest, f"{transfer}{secrets.token_hex(8)}")
+
+
+class DiscardsAnything(LocalVolume):
+    def discard(self, manifest, paths):
+        for path in paths:
+            (self.directory(manifest) / path).unlink(missing_ok=True)
+
+
+class DiscardsAdopted(LocalVolume):
+    def discard(self, manifest, paths):
+        for path in {*paths} & {*self.extra_files(manifest)}:
+            (self.directory(manifest) / path).unlink()
+
+
+class LeavesWhatIsExtra(LocalVolume):
+    def discard(self, manifest, paths):
+        if manifest.is_adopted:
+            super().discard(manifest, paths)
 
 
 class OpensAnything(LocalVolume):
@@ -290,11 +350,6 @@ class DeletesAdopted(LocalVolume):
         path = self.directory(self.manifest(model, version))
         super().remove(model, version)
         fs.remove_tree(self._fs, path)
-
-
-class PrunesAdopted(LocalVolume):
-    def prunable(self, model, keep):
-        return tuple(manifest for manifest in self.manifests() if manifest.is_adopted)
 
 
 class CountsItselfExtra(LocalVolume):
@@ -435,16 +490,19 @@ MUTANTS = {
     "test_remove_removes": [LeavesFiles],
     "test_the_current_version_goes_last": [RemovesCurrent, LeavesEmptyDirectories],
     "test_foreign_directories_are_left_alone": [Overwrites, RefusesEmptyDirectories],
-    "test_prunable_are_old_versions_never_current_ones": [PrunesCurrent, KeepsOneMore],
-    "test_sweep_removes_what_nobody_holds": [SweepsHeld, SweepsNothing],
+    "test_sweep_removes_what_nobody_holds": [SweepsHeld, SweepsNothing, SweepsYoung],
     "test_open_file_reads_what_was_published": [OpensAnything],
+    "test_a_look_tells_how_each_file_lies_there": [LooksThroughLinks, BelievesSizes],
+    "test_broken_files_are_replaced_and_nothing_else": [ReplacesAnything, WritesInPlace],
+    "test_nothing_is_mended_beside_another_writer": [MendsBesideAWriter, MendsFromNothing],
+    "test_what_does_not_belong_there_is_discarded": [DiscardsAnything, DiscardsAdopted, LeavesWhatIsExtra],
     "test_extra_files_are_found": [SeesNoHiddenFiles, FollowsLinks],
     "test_currents_are_those_of_each_model": [SaysNoCurrents],
     "test_a_version_s_place_is_named_as_a_person_does": [NamesItsDirectory],
     "test_any_plain_file_is_read_but_nothing_through_links": [FollowsPlainLinks, ReadsOurs],
     "test_hashes_are_those_of_the_bytes_as_they_lie": [HashesAnySize, TellsNoProgress],
     "test_folders_without_a_manifest_are_found": [CountsPublished, SeesNoProblem, LooksIntoOtherVolumes],
-    "test_adopting_lists_a_folder_where_it_lies": [RenamesAdopted, DeletesAdopted, PrunesAdopted],
+    "test_adopting_lists_a_folder_where_it_lies": [RenamesAdopted, DeletesAdopted],
     "test_the_root_itself_can_be_adopted": [CountsItselfExtra, PublishesInside],
     "test_what_cannot_be_adopted_is_refused": [AdoptsAnything],
     "test_what_is_adopted_stays_what_it_was": [ForgetsWhatWasAdopted, PublishesInside],

@@ -11,7 +11,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 
 from lading.errors import NotPublished, VolumeError
 from lading.testing.crashes import Crash, CrashingFs, QuickFs, dead_process
-from lading.testing.volume import check_whole, files_of, manifest, transfer, write
+from lading.testing.volume import check_whole, files_of, manifest, prunable, transfer, write
 from lading.volume import find
 
 SOAK = bool(os.environ.get("LADING_SOAK"))
@@ -131,11 +131,11 @@ class Volume(RuleBasedStateMachine):
     @rule(keep=st.integers(1, 2), cut=cuts)
     def prune(self, keep, cut):
         plain = find.open_volume(self.root)
-        doomed = {(found.model, found.version) for found in plain.prunable(None, keep)}
+        doomed = {(found.model, found.version) for found in prunable(plain, keep)}
         assert not doomed & set(self.current.items())
 
         def act(volume):
-            for found in volume.prunable(None, keep):
+            for found in prunable(volume, keep):
                 volume.remove(found.model, found.version)
 
         if self.cut(cut, act):

@@ -85,5 +85,5 @@ def test_a_pull_that_was_interrupted_a_moment_ago_stays():
     removal = Leftover(kind="removal", path=Path("gone"), size_bytes=0, idle_s=0.0)
     gone, [stays] = pruning.leftovers([young, old, removal], pruning.Rule(keep=3))
     assert gone == (old, removal)
-    assert (stays.what, stays.why) == (young, "it was worked on 4 min 0 s ago: run again, its pull goes on")
+    assert (stays.what, stays.why) == (young, "it was worked on less than 15 min 0 s ago: run again, it goes on")
     assert pruning.leftovers([young, old], pruning.Rule(keep=3, older_than_s=1.0)) == ((young, old), ())

@@ -10,9 +10,10 @@ from cyclopts.validators import Number
 from lading.cli.bar import Bar
 from lading.cli.interrupt import stoppable
 from lading.cli.output import Common, Output
+from lading.cli.repair import RepairOrder, repaired
 from lading.cli.where import Where, chosen
 from lading.errors import VerificationFailed
-from lading.events import Event, FileBad, Verified, VerifyProgress
+from lading.events import Event, FileBad, PullProgress, RepairPlanned, Verified, VerifyProgress
 from lading.flows import verify as flow
 from lading.spec import units
 from lading.weights.manifest import Manifest
@@ -23,6 +24,11 @@ async def verify(
     ref: str,
     *,
     quick: Annotated[bool, Parameter(negative=())] = False,
+    repair: Annotated[bool, Parameter(negative=())] = False,
+    source: str | None = None,
+    endpoint: str | None = None,
+    yes: Annotated[bool, Parameter(name=["--yes", "-y"], negative=())] = False,
+    dry_run: Annotated[bool, Parameter(negative=())] = False,
     threads: Annotated[int | None, Parameter(validator=Number(gte=1))] = None,
     where: Where | None = None,
     common: Common | None = None,
@@ -35,31 +41,43 @@ async def verify(
     Args:
         ref: A model on a volume (its current version by default), or a volume or claim: all its versions.
         quick: Look at names, sizes and heads of files only: finds what is cut off, missing or added, no changed bytes.
+        repair: Fetch again what is broken or missing, and only that, from where the version came; what comes is held to the
+            digests of the manifest, which stays as it is.
+        source: With --repair: take the files from here, such as s3://bucket/prefix, rather than from where the version came.
+        endpoint: With --repair: address of an S3 store other than AWS.
+        yes: With --repair: do not ask, and remove files that do not belong there, too.
+        dry_run: With --repair: print what would be fetched.
         threads: How many files are hashed at once; one per core by default.
     """
     view = VerifyView()
     output = Output(common, live=view)
+    order = RepairOrder(ref=ref, source=source, endpoint=endpoint, yes=yes, dry_run=dry_run, where=where)
+    order.check(repair=repair, quick=quick)
     failures: list[VerificationFailed] = []
     listed: list[Manifest] = []
+    bad: list[FileBad] = []
 
     def tell(event: Event) -> None:
         output.event(event)
         if isinstance(event, FileBad):
+            bad.append(event)
             output.say(f"  {event.model}@{event.version}: {_line(event)}")
 
     async def work() -> None:
-        async with reached(ref, chosen(where), emit=output.event) as place:
+        async with reached(ref, chosen(where), write=repair and not dry_run, emit=output.event) as place:
             listed.extend(await asyncio.to_thread(_listed, place, ref))
             for manifest in listed:
+                bad.clear()
                 try:
                     _tell_verified(
                         output, await flow.verify(place.volume, manifest, quick=quick, emit=tell, threads=threads)
                     )
                 except VerificationFailed as failure:
-                    failures.append(failure)
+                    if not repair or not await repaired(order, place.volume, manifest, bad, output):
+                        failures.append(failure)
 
     try:
-        await stoppable(work(), kept="nothing was changed")
+        await stoppable(work(), kept="what was fetched is kept" if repair else "nothing was changed")
     finally:
         view.close()
     if len(failures) > 1:
@@ -114,13 +132,15 @@ class VerifyView:
         match event:
             case VerifyProgress(done_bytes=done_bytes, total_bytes=total_bytes):
                 self._bar.draw("hashing", done_bytes=done_bytes, total_bytes=total_bytes, state=_state(event))
-            case FileBad():
+            case PullProgress(done_bytes=done_bytes, total_bytes=total_bytes):
+                self._bar.draw("fetching", done_bytes=done_bytes, total_bytes=total_bytes, state=_state(event))
+            case FileBad() | RepairPlanned():
                 self.close()
             case _:
                 pass
 
 
-def _state(event: VerifyProgress) -> str:
+def _state(event: VerifyProgress | PullProgress) -> str:
     """``1.20 GB of 14.2 GB, 830 MB/s``."""
     done, total = units.show_bytes(event.done_bytes), units.show_bytes(event.total_bytes)
     return f"{done} of {total}, {units.show_rate(event.rate_bytes_per_s)}"

@@ -121,7 +121,7 @@ def _look(volume: Volume, manifest: Manifest) -> list[FileBad]:
     bad = [found for seen in volume.look(manifest) if (found := _seen(manifest, seen, sizes[seen.path])) is not None]
     sound = {path: sizes[path] for path in sizes.keys() - {found.path for found in bad}}
     with _Reader(volume, manifest) as read:
-        broken = heads.problems("files" if bad else manifest.format, sound, read)
+        broken = heads.problems(manifest.format, sound, read, whole=not bad)
     return bad + [_bad(manifest, path, "head", detail) for path, detail in broken.items()]
 
 

@@ -11,6 +11,7 @@ Subclass `VolumeContract`, override the fixture `place`, and your volume is held
 import hashlib
 import os
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Protocol
 
@@ -30,7 +31,7 @@ from lading.ports import Staging, Volume
 from lading.volume import find
 from lading.volume.fs import Fs
 from lading.volume.local import LocalVolume
-from lading.weights import plan
+from lading.weights import plan, pruning
 from lading.weights.inventory import Adoption
 from lading.weights.listing import Entry
 from lading.weights.manifest import FileEntry, Manifest, PublishedBy, SourceEntry
@@ -59,14 +60,16 @@ def write(staging: Staging, path: str, data: bytes) -> FileEntry:
     return staged.finish(len(data), hashlib.sha256(data).hexdigest())
 
 
-def manifest(model: str, version: str, files: Mapping[str, FileEntry], at: str = "2026-01-01T00:00:00Z") -> Manifest:
-    """The manifest of *files*."""
+def manifest(
+    model: str, version: str, files: Mapping[str, FileEntry], at: str = "2026-01-01T00:00:00Z", kind: str = "files"
+) -> Manifest:
+    """The manifest of *files*, said to be of format *kind*."""
     return Manifest(
         model=model,
         version=version,
         path=f"{model}/{version}",
         source=SourceEntry(ref="test", revision="r"),
-        format="files",
+        format=kind,
         files=tuple(files[path] for path in sorted(files)),
         published_at=at,
         published_by=PublishedBy(version="0"),
@@ -81,6 +84,7 @@ def publish(
     *,
     use: bool = True,
     at: str = "2026-01-01T00:00:00Z",
+    kind: str = "files",
 ) -> list[str]:
     """Pull as a flow does: stage what is not finished, publish; the paths that had to be fetched."""
     fetched = []
@@ -90,13 +94,21 @@ def publish(
             if path not in finished:
                 fetched.append(path)
                 write(staging, path, data)
-        volume.publish(staging, manifest(model, version, staging.finished, at), use=use)
+        volume.publish(staging, manifest(model, version, staging.finished, at, kind), use=use)
     return fetched
 
 
 def listed(volume: Volume) -> set[tuple[str, str]]:
     """Model and version of what is published."""
     return {(found.model, found.version) for found in volume.manifests()}
+
+
+def prunable(volume: Volume, keep: int) -> tuple[Manifest, ...]:
+    """What `lading prune --keep` would remove of *volume*, where no workload loads anything."""
+    published = list(volume.manifests())
+    currents = volume.currents([found.model for found in published])
+    rule = pruning.Rule(keep=keep)
+    return pruning.versions(published, rule, currents=currents, users={}, now=datetime.now(UTC))[0]
 
 
 def files_of(directory: Path) -> dict[str, bytes]:
@@ -149,7 +161,7 @@ class VolumeContract:
                 write(staging, path, data)
             wanted = staging.finished
             write(staging, "unwanted/part.bin", b"x")
-            staging.open(Entry(path="unfinished.bin", size_bytes=9)).write(memoryview(b"x"), 0)
+            staging.open(Entry(path="unfinished.bin", size_bytes=2 << 20)).write(memoryview(b"x"), 0)  # so big: it is waited for
             directory = volume.publish(staging, manifest("tiny", "v1", wanted))
         assert files_of(directory) == CONTENT
         assert sorted(path.name for path in directory.iterdir()) == ["config.json", "empty.bin", "sub"]
@@ -407,16 +419,6 @@ class VolumeContract:
         assert (volume.root / "tiny" / "v2" / "mine.txt").read_text() == "mine"
         assert listed(volume) == {("tiny", "v1")}
 
-    def test_prunable_are_old_versions_never_current_ones(self, volume: Volume) -> None:
-        """The newest are kept, per model."""
-        for number in range(1, 5):
-            publish(volume, "tiny", f"v{number}", OTHER, at=f"2026-01-0{number}T00:00:00Z")
-        publish(volume, "other", "v1", OTHER)
-        volume.use("tiny", "v1")
-        assert [found.version for found in volume.prunable("tiny", 2)] == ["v2"]
-        assert [found.version for found in volume.prunable(None, 1)] == ["v2", "v3"]
-        assert volume.prunable("other", 1) == ()
-
     def test_sweep_removes_what_nobody_holds(self, place: Place) -> None:
         """An interrupted pull goes, one that runs stays; what goes is what `leftovers` said."""
         volume = place.open()
@@ -429,6 +431,8 @@ class VolumeContract:
             assert [(left.kind, left.model, left.version, left.size_bytes) for left in told] == [
                 ("staging", "left", "v1", 3)
             ]
+            assert volume.sweep(idle_s=3600) == ()
+            assert volume.leftovers()[0].idle_s < 3600
             assert volume.sweep() == tuple(left.path for left in told)
             assert "a" in staging.finished
         with volume.stage("left", "v1", "t") as staging:
@@ -449,6 +453,76 @@ class VolumeContract:
                 volume.open_file(found, name)
         with pytest.raises(HostileName):
             volume.open_file(found, "../../.lading/volume.json")
+
+    def test_a_look_tells_how_each_file_lies_there(self, volume: Volume) -> None:
+        """Its size, or that it is missing, or cannot be read as a plain file; in the manifest's order."""
+        publish(volume, "tiny", "v1")
+        found = volume.manifest("tiny", "v1")
+        assert [(seen.path, seen.size_bytes) for seen in volume.look(found)] == [
+            (file.path, file.size_bytes) for file in found.files
+        ]
+        directory = volume.directory(found)
+        (directory / "config.json").write_bytes(b"longer")
+        (directory / "empty.bin").unlink()
+        (directory / "sub" / "dir" / "weights.bin").unlink()
+        (directory / "sub" / "dir" / "weights.bin").symlink_to(directory / "config.json")
+        assert [(seen.size_bytes, seen.problem) for seen in volume.look(found)] == [
+            (6, None),
+            (None, "missing"),
+            (None, "unreadable"),
+        ]
+
+    def test_broken_files_are_replaced_and_nothing_else(self, volume: Volume) -> None:
+        """By what is staged as the manifest has it; the manifest and sound files are as they were."""
+        publish(volume, "tiny", "v1")
+        found, directory = volume.manifest("tiny", "v1"), volume.root / "tiny" / "v1"
+        path, data = "sub/dir/weights.bin", CONTENT["sub/dir/weights.bin"]
+        sound = (directory / "config.json").stat().st_ino
+        (directory / path).write_bytes(b"rotten")
+        with volume.mend(found, "t") as staging:
+            write(staging, path, data[:-1])
+            with pytest.raises(VolumeError):
+                volume.replace(staging, found, [path])
+            with pytest.raises(VolumeError):
+                volume.replace(staging, found, ["config.json"])
+            assert (directory / path).read_bytes() == b"rotten"
+            write(staging, path, data)
+            volume.replace(staging, found, [path])
+        assert files_of(directory) == CONTENT
+        assert (directory / "config.json").stat().st_ino == sound
+        assert volume.manifest("tiny", "v1") == found
+        assert volume.leftovers() == ()
+
+    def test_nothing_is_mended_beside_another_writer(self, place: Place) -> None:
+        """Nor what is not published; what was staged is there for a later attempt."""
+        publish(place.open(), "tiny", "v1")
+        found = place.open().manifest("tiny")
+        with place.open().stage("tiny", "v2", "u"), pytest.raises(ModelBusy), place.open().mend(found, "t"):
+            pass
+        with place.open().mend(found, "t") as staging:
+            write(staging, "config.json", b"{}")
+        with place.open().mend(found, "t") as staging:
+            assert set(staging.finished) == {"config.json"}
+        with pytest.raises(NotPublished), place.open().mend(manifest("other", "v1", {}), "t"):
+            pass
+
+    def test_what_does_not_belong_there_is_discarded(self, volume: Volume) -> None:
+        """And only that: never a file of the manifest, nothing elsewhere, nothing of what was adopted."""
+        publish(volume, "tiny", "v1")
+        found, directory = volume.manifest("tiny", "v1"), volume.root / "tiny" / "v1"
+        loose(directory, {"more/x.pkl": b"", "sub/y": b""})
+        loose(volume.root, {"mine": b""})
+        volume.discard(found, ["more/x.pkl", "config.json", "../../mine", "missing"])
+        assert volume.extra_files(found) == ("sub/y",)
+        assert not (directory / "more").exists()
+        assert (volume.root / "mine").exists()
+        assert (directory / "config.json").exists()
+        loose(volume.root / "Loose", OTHER)
+        adopted = volume.adopt(adoption("Loose", "other"), progress=_ignore)
+        loose(volume.root / "Loose", {"mine": b""})
+        with pytest.raises(VolumeError):
+            volume.discard(adopted, ["mine"])
+        assert (volume.root / "Loose" / "mine").exists()
 
     def test_extra_files_are_found(self, volume: Volume) -> None:
         """Hidden ones and links too."""
@@ -536,7 +610,6 @@ class VolumeContract:
         assert volume.manifest("tiny") == listed_as
         assert volume.unmanaged() == ()
         assert volume.extra_files(listed_as) == ()
-        assert volume.prunable("tiny", 0) == ()
         with volume.open_file(listed_as, "config.json") as file:
             assert file.read() == CONTENT["config.json"]
         volume.remove("tiny", listed_as.version)

@@ -297,10 +297,6 @@ class _Agent:
         del stream
         self.volume().require_free(_number(call, "size_bytes"))
 
-    def prunable(self, stream: _Stream, call: dict[str, Any]) -> None:
-        model = _model(call) if call.get("model") is not None else None
-        stream.manifests(self.volume().prunable(model, _number(call, "keep")))
-
     def leftovers(self, stream: _Stream, call: dict[str, Any]) -> dict[str, Any]:
         del stream, call
         return {"leftovers": [_leftover(left) for left in self.volume().leftovers()]}
@@ -425,7 +421,7 @@ Operation = Callable[[_Agent, _Stream, dict[str, Any]], dict[str, Any] | None]
 _READS: dict[str, Operation] = {
     "manifests": _Agent.manifests, "manifest": _Agent.manifest, "current": _Agent.current, "currents": _Agent.currents,
     "extra_files": _Agent.extra_files, "look": _Agent.look, "size": _Agent.size, "read": _Agent.read, "hash": _Agent.hash,
-    "free": _Agent.free, "require_free": _Agent.require_free, "prunable": _Agent.prunable,
+    "free": _Agent.free, "require_free": _Agent.require_free,
     "leftovers": _Agent.leftovers, "unmanaged": _Agent.unmanaged, "usage": _Agent.usage, "id": _Agent.id,
 }  # fmt: skip
 _CHANGES: dict[str, Operation] = {

@@ -101,19 +101,6 @@ class Readable(Ground):
             published = list(self.manifests())
             return usage.of(self._root, published, self.unmanaged(published), self.current)
 
-    def prunable(self, model: str | None, keep: int) -> tuple[Manifest, ...]:
-        """Versions older than the newest *keep* of each model, never a current one."""
-        by_model: dict[str, list[Manifest]] = {}
-        for manifest in self.manifests():
-            if model in {None, manifest.model}:
-                by_model.setdefault(manifest.model, []).append(manifest)
-        return tuple(
-            manifest
-            for name, versions in by_model.items()
-            for manifest in versions[: max(0, len(versions) - keep)]
-            if manifest.version != self.current(name) and not manifest.is_adopted  # which would free nothing
-        )
-
     def leftovers(self) -> tuple[Leftover, ...]:
         """What `sweep` would remove."""
         return tuple(leftovers.every(self._root))

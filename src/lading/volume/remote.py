@@ -191,11 +191,6 @@ class RemoteVolume:
         self._linked().ask("require_free", size_bytes=size_bytes)
 
     @_again
-    def prunable(self, model: str | None, keep: int) -> tuple[Manifest, ...]:
-        """Versions older than the newest *keep* of each model, never a current one."""
-        return tuple(self._linked().manifests("prunable", model=model, keep=keep))
-
-    @_again
     def leftovers(self) -> tuple[Leftover, ...]:
         """What `sweep` would remove."""
         return tuple(map(_leftover, self._linked().ask("leftovers").get("leftovers") or ()))

@@ -7,10 +7,16 @@ from lading.weights import formats, gguf, safetensors
 from lading.weights.formats import Files, Read
 
 
-def problems(kind: str, files: Files, read: Read) -> Mapping[str, str]:
-    """What is wrong, by path (``.``: with all of them together), of *files* that are said to be a model of format *kind*."""
+def problems(kind: str, files: Files, read: Read, *, whole: bool) -> Mapping[str, str]:
+    """What is wrong, by path (``.``: with all together), of *files* that were published as a model of format *kind*.
+
+    *whole*: all files of the model are here; else they are not held against each other. What was published as plain ``files``
+    was never checked, and is not now.
+    """
+    if kind == "files":
+        return {}
     found = {path: problem for path in sorted(files) if (problem := _problem(path, files, read)) is not None}
-    if not found and kind != "files":
+    if whole and not found:
         try:
             formats.check(files, read, expect=kind)
         except FormatRefused as error:
