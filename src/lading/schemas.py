@@ -97,6 +97,7 @@ ANSWERS = (
     Published(name="serve-plan", kind=serving.ServePlan, what="What `lading serve --dry-run` would start."),
     Published(name="served", kind=serving.Served, what="A server that `lading serve` started."),
     Published(name="shown-version", kind=weights.ShownVersion, what="One version, as `lading show` shows it."),
+    Published(name="source-model", kind=weights.SourceModel, what="A model at a source, as `lading ls` lists it."),
     Published(name="study-cancelled", kind=studies.StudyCancelled, what="What `lading studies cancel` came to."),
     Published(name="study-copied", kind=studies.StudyCopied, what="The file `lading studies copy` wrote."),
     Published(name="study-listed", kind=studies.StudyListed, what="One run, as `lading studies` lists it."),

@@ -1,5 +1,6 @@
 """Every JSON line that a command prints fits a published schema: the real commands, events first, then their answer."""
 
+import hashlib
 import importlib.util
 import json
 import os
@@ -19,7 +20,7 @@ from lading.events import Event
 from lading.manifests.jobs import name as job_name
 from lading.spec.base import dump
 from lading.spec.command import PullCommand
-from lading.testing import histories, truth
+from lading.testing import histories, truth, web
 
 STUDY = """\
 name: tiny
@@ -39,6 +40,7 @@ CASES: dict[str, list[tuple[str, str | None]]] = {
         ("ls volume/tiny", "listed-version"),
         ("ls volume/tiny --files", "listed-file"),
         ("ls more", "unmanaged-folder"),
+        ("ls SUMS", "source-model"),
     ],
     "du": [("du volume", "volume-usage")],
     "diff": [("diff volume/tiny@v1 volume/tiny@v2", "file-difference")],
@@ -117,10 +119,11 @@ class Place:
     folder: Path
     home: Path
     url: str = ""
+    sums: str = ""
 
     def run(self, line: str) -> list[dict[str, object]]:
         """What the command *line* prints as JSON; it must succeed."""
-        words = [self.url if word == "URL" else word for word in line.split()]
+        words = [{"URL": self.url, "SUMS": self.sums}.get(word, word) for word in line.split()]
         done = subprocess.run(
             [sys.executable, "-m", "lading", *words, "--format", "json"],
             cwd=self.folder, env={**os.environ, "LADING_HOME": str(self.home)},
@@ -156,7 +159,9 @@ def place(made, tmp_path, lading_home, tiny_gguf, url):
     shutil.copytree(made, folder, symlinks=True)  # `current` is one
     (folder / "tiny.gguf").symlink_to(tiny_gguf)
     (folder / "study.yaml").write_text(STUDY)
-    return Place(folder, lading_home, url)
+    sums = f"{hashlib.sha256(tiny_gguf.read_bytes()).hexdigest()}  tiny.gguf\n".encode()
+    with web.serving({"m/SHA256SUMS": sums, "m/tiny.gguf": tiny_gguf.read_bytes()}) as server:
+        yield Place(folder, lading_home, url, f"{server.url}/m/SHA256SUMS")
 
 
 @pytest.fixture

@@ -67,8 +67,25 @@ class UnmanagedFolder(Answer):
         )
 
 
+class SourceModel(Answer):
+    """A model that a source has, as `lading ls` lists it."""
+
+    source: str
+    """What was listed; without secrets."""
+    path: str
+    """Where the model lies below *source*; ``.`` is all of it."""
+    format: str
+    """What it looks like."""
+    files: int
+    """How many."""
+    size_bytes: int | None
+    """All files together; null where the source does not say every size before it is read."""
+    problem: str | None = None
+    """What keeps a server from loading it; null: nothing that names, sizes and heads of files show."""
+
+
 class ListedFile(Answer):
-    """One file of a version, or of a folder without a manifest, as `lading ls --files` lists it."""
+    """One file of a version, of a folder without a manifest, or of a model at a source, as `lading ls --files` lists it."""
 
     model: str | None = None
     version: str | None = None
@@ -76,7 +93,8 @@ class ListedFile(Answer):
     """Where the version or folder lies, relative to the volume's root."""
     path: str
     """Relative to *folder*."""
-    size_bytes: int
+    size_bytes: int | None
+    """Null: of a source that does not say it before it is read."""
     sha256: str | None = None
     """64 hex digits, as the manifest says; null: there is none."""
 

@@ -21,7 +21,7 @@ COMMANDS: dict[str, tuple[str, str, str]] = {
     "pull": ("lading.cli.pull:pull", "Weights", "Bring weights from a source onto a volume."),
     "push": ("lading.cli.push:push", "Weights", "Bring weights from a volume or a source to an object store."),
     "verify": ("lading.cli.verify:verify", "Weights", "Hash a model's files again and compare them with its manifest."),
-    "ls": ("lading.cli.volume:ls", "Weights", "List the models and versions on a volume."),
+    "ls": ("lading.cli.volume:ls", "Weights", "List the models and versions on a volume, or the models at a source."),
     "show": ("lading.cli.volume:show", "Weights", "Show the manifest of a model."),
     "diff": ("lading.cli.contents:diff", "Weights", "Show which files differ between two versions."),
     "cat": ("lading.cli.contents:cat", "Weights", "Print a file of a model on stdout."),

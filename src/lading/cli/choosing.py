@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 from cyclopts import Parameter
 
@@ -19,11 +19,28 @@ LONGEST_BYTES = 16 << 20
 
 @Parameter(name="*")
 @dataclass(frozen=True, kw_only=True)
-class Choosing:
-    """How the source is read, and what of it is taken."""
+class Reaching:
+    """How a source is reached."""
 
     endpoint: Annotated[str | None, Parameter(group=GROUP)] = None
     """Address of an S3 store other than AWS, such as http://127.0.0.1:9000, or of a mirror."""
+    requester_pays: Annotated[bool, Parameter(negative=(), group=GROUP)] = False
+    """For S3: who asks pays for the requests."""
+    verify: Annotated[bool, Parameter(name="--verify", negative="--no-verify", group=GROUP)] = True
+    """Trust a server by its certificate only."""
+
+    def options(self, output: Output) -> dict[str, Any]:
+        """As `Choices` names them. What is given up of safety is said on *output*."""
+        if not self.verify:
+            output.warn("--no-verify: whoever is between here and the server can read and change what is pulled")
+        return {"endpoint": self.endpoint, "requester_pays": self.requester_pays, "verify_tls": self.verify}
+
+
+@Parameter(name="*")
+@dataclass(frozen=True, kw_only=True)
+class Choosing(Reaching):
+    """How the source is read, and what of it is taken."""
+
     files: Annotated[Path | None, Parameter(group=GROUP)] = None
     """For an http(s) directory: a file with one name per line, or in the form of sha256sum."""
     include: Annotated[tuple[str, ...], Parameter(group=GROUP)] = ()
@@ -36,10 +53,6 @@ class Choosing:
     """The format it must have: auto, huggingface, gguf, sklearn, or any (no check)."""
     sha256: Annotated[str | None, Parameter(group=GROUP)] = None
     """For a single file: the digest it must have."""
-    requester_pays: Annotated[bool, Parameter(negative=(), group=GROUP)] = False
-    """For S3: who asks pays for the requests."""
-    verify: Annotated[bool, Parameter(name="--verify", negative="--no-verify", group=GROUP)] = True
-    """Trust a server by its certificate only."""
     require_signature: Annotated[Path | None, Parameter(group=GROUP)] = None
     """A public key (PEM): refuse a model that it has not signed."""
     max_rate: Annotated[str | None, Parameter(group=GROUP)] = None
@@ -53,19 +66,15 @@ def chosen(said: Choosing | None, output: Output) -> Choices:
         InvalidInput: A file cannot be read, or a value is none of its option.
     """
     said = said or Choosing()
-    if not said.verify:
-        output.warn("--no-verify: whoever is between here and the server can read and change what is pulled")
     names = _text("--files", said.files)
     return choosing.chosen(
-        endpoint=said.endpoint,
+        **said.options(output),
         files=None if names is None else tuple(names.splitlines()),
         include=said.include,
         exclude=said.exclude,
         prefer=said.prefer,
         expect=said.expect,
         sha256=said.sha256,
-        requester_pays=said.requester_pays,
-        verify_tls=said.verify,
         signed_by=_text("--require-signature", said.require_signature),
         max_rate_bytes_per_s=_rate(said.max_rate),
     )

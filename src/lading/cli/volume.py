@@ -1,4 +1,4 @@
-"""`lading ls`, `show`, `use`, `rm`, `prune`: what is on a volume. Imports little: `ls` must be quick."""
+"""`lading ls`, `show`, `use`, `rm`, `prune`: what is on a volume Imports little: `ls` must be quick."""
 
 import gc
 from collections.abc import Iterator, Mapping, Sequence
@@ -8,15 +8,19 @@ from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
+from lading.cli.choosing import Reaching
 from lading.cli.output import Common, Output
 from lading.cli.where import Where, chosen
 from lading.errors import InvalidReference, NotPublished
+from lading.spec import ref as refs
 from lading.spec import units
+from lading.spec.ref import SourceRef
 from lading.weights import layout
 from lading.weights.manifest import Manifest
 from lading.wiring.volumes import Place, model_of, named, opened, placed, selected
 
 if TYPE_CHECKING:  # for people, `ls` is quicker without
+    from lading.answers.weights import ListedFile
     from lading.weights.inventory import Unmanaged
 
 
@@ -24,18 +28,27 @@ def ls(
     volume: str = ".",
     *,
     files: Annotated[bool, Parameter(negative=())] = False,
+    reaching: Reaching | None = None,
     where: Where | None = None,
     common: Common | None = None,
 ) -> None:
-    """List the models and versions on a volume.
+    """List the models and versions on a volume, or the models at a source.
 
-    Folders that look like a model and have no manifest are listed, too, with what is wrong with them.
+    Folders that look like a model and have no manifest are listed, too, with what is wrong with them. At a source only names,
+    sizes and heads of files are read.
 
     Args:
-        volume: A volume, or a model or folder on it, such as ./volume or pvc://claim.
+        volume: A volume, or a model or folder on it, such as ./volume or pvc://claim; or a source, such as s3://bucket/prefix.
         files: List the files of each.
     """
     output = Output(common)
+    if isinstance(ref := refs.parse(volume, any_folder=True), SourceRef):
+        import asyncio
+
+        from lading.cli.at_source import list_source
+
+        asyncio.run(list_source(ref, reaching or Reaching(), output, files=files))
+        return
     with placed(volume, chosen(where)) as place:
         with _uncollected():
             contents = _contents(place, volume)
@@ -172,11 +185,24 @@ def _tell_files(output: Output, contents: _Contents) -> None:
         for folder in contents.folders
         for path, size_bytes in folder.files.items()
     ]
+    tell_files(output, listed)
+
+
+def tell_files(output: Output, listed: "Sequence[ListedFile]") -> None:
+    """One line or document for each file."""
     if output.json:
         for file in listed:
             output.result(file)
         return
-    rows = [(file.folder, file.path, units.show_bytes(file.size_bytes), file.sha256 or "") for file in listed]
+    rows = [
+        (
+            file.folder,
+            file.path,
+            "" if file.size_bytes is None else units.show_bytes(file.size_bytes),
+            file.sha256 or "",
+        )
+        for file in listed
+    ]
     output.table(["folder", "file", "size", "sha256"], rows, right=["size"])
 
 
