@@ -13,7 +13,7 @@ from lading.spec import ref as refs
 from lading.spec.job import JobChoice
 from lading.spec.placement import Choice
 from lading.spec.pull import chosen
-from lading.spec.ref import ClaimRef
+from lading.spec.ref import ClaimRef, SourceRef
 from lading.volume import find
 from lading.weights.manifest import Manifest
 from lading.wiring import volumes
@@ -91,10 +91,13 @@ def push(
     version: str | None = None,
     source_endpoint: str | None = None,
     where: Choice | None = None,
+    job: JobChoice | None = None,
     emit: Emit = ignore,
     **options: Any,
 ) -> Pushed:
     """Bring weights from *source* to an object store or a folder, as ``lading push`` does.
+
+    From a claim that is not mounted here to a store it runs in a Job, which goes on should this process end.
 
     Args:
         source: A model on a volume, ``./volume/granite@v2`` or ``pvc://claim/model``, or anything that `pull` takes.
@@ -106,6 +109,7 @@ def push(
         version: That of the version, or the first 12 digits of the source's revision by default.
         source_endpoint: Address of *source*, where it is another store than *dest*.
         where: For a claim: which cluster, and how our pods run there.
+        job: For a claim that is not mounted here, to a store: how the Job gets at it, and when it is given up.
         emit: Told each step.
         options: As for `pull`; ``endpoint`` is the address of *dest*.
 
@@ -114,11 +118,19 @@ def push(
     """
     from lading.wiring import pushes
 
-    choices, ref = chosen(**options), refs.parse(str(source))
+    choices, ref, target = chosen(**options), refs.parse(str(source)), refs.parse(str(dest))
+    if isinstance(ref, ClaimRef) and isinstance(target, SourceRef) and not volumes.is_here(ref, where):
+        from lading.wiring import push_jobs
+
+        order = push_jobs.command(
+            ref, target, choices,
+            model=model, version=version, replace=replace, remove_extra=remove_extra, read_back=read_back,
+        )  # fmt: skip
+        return portal.run(push_jobs.bring(ref, order, choice=where or Choice(), job=job or JobChoice(), emit=emit))
 
     async def work() -> Pushed:
         of_source = pushes.of_source(ref, choices, endpoint=source_endpoint)
-        destination = pushes.destination(refs.parse(str(dest)), pushes.of_destination(choices))
+        destination = pushes.destination(target, pushes.of_destination(choices))
         try:
             async with pushes.sourced(ref, of_source, where, emit=emit) as found:
                 return await pushing.push(

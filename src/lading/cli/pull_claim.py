@@ -65,7 +65,8 @@ async def _in_job(asked: Asked, where: Where, in_job: InJob, output: Output, vie
             freed = await stoppable(entering, kept="what was stopped is started again")
             run = await pulls.start(cluster, planned, emit=watching)
             if in_job.detach:
-                watching.tell_started(run, asked.source)
+                onto_what = watching.claim(run) + (f"/{run.model}" if run.model else "")
+                watching.tell_started(run, f"pulls {asked.source} onto {onto_what}")
                 return
             work = pulls.followed(cluster, run, freed, emit=watching, choice=choice, model=planned.model)
             result = await watching.wait(cluster, run, work, timeout_s=in_job.timeout_s)

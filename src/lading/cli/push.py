@@ -1,11 +1,13 @@
 """`lading push`."""
 
+import dataclasses
 from collections.abc import Sequence
 from typing import Annotated, Literal
 
 from cyclopts import Parameter
 
 from lading.cli.choosing import Choosing, chosen
+from lading.cli.in_job import InJob
 from lading.cli.interrupt import stoppable
 from lading.cli.output import Common, Output
 from lading.cli.pull import PullView, tell_notice
@@ -16,9 +18,10 @@ from lading.events import Event, Pushed
 from lading.flows import push as flow
 from lading.spec import ref as refs
 from lading.spec import units
+from lading.spec.ref import ClaimRef, SourceRef
 from lading.weights import beside
 from lading.weights.listing import Entry
-from lading.wiring import pushes
+from lading.wiring import pushes, volumes
 
 
 async def push(
@@ -32,8 +35,8 @@ async def push(
     version: str | None = None,
     source_endpoint: str | None = None,
     dry_run: bool = False,
-    yes: Annotated[bool, Parameter(name=["--yes", "-y"], negative=())] = False,
     choosing: Choosing | None = None,
+    job: InJob | None = None,
     where: Where | None = None,
     common: Common | None = None,
 ) -> None:
@@ -43,7 +46,8 @@ async def push(
     Interrupt it anywhere and run it again: parts that are there are not sent again. What lies there then is read back, and
     the manifest is put beside it, last: a later `lading pull` from there verifies every file against it.
 
-    --endpoint is the address of DEST; of SOURCE, too, where both are s3://.
+    From a claim that is not mounted here, pvc://claim/model, to a store it runs in a Job beside the volume, with the
+    credentials that are named for it. --endpoint is the address of DEST; of SOURCE, too, where both are s3://.
 
     Args:
         source: A model on a volume (./volume/granite@v2, pvc://claim/model), or anything that `lading pull` takes.
@@ -55,12 +59,30 @@ async def push(
         version: Name of the version in it; the first 12 digits of the source's revision by default.
         source_endpoint: Address of SOURCE, where it is an S3 store or a hub other than DEST's.
         dry_run: Print what would be done.
-        yes: Do not ask.
     """
     view = PullView()
     output = Output(common, live=view)
     choices = chosen(choosing, output)
     ref, target = refs.parse(source), refs.parse(dest)
+
+    in_job = job or InJob()
+    if isinstance(ref, ClaimRef) and isinstance(target, SourceRef) and not volumes.is_here(ref, chosen_cluster(where)):
+        from lading.cli.push_claim import push_from_claim
+        from lading.wiring import push_jobs
+
+        order = push_jobs.command(
+            ref, target, choices,
+            model=model, version=version, replace=replace, remove_extra=remove_extra, read_back=read_back,
+        )  # fmt: skip
+        try:
+            await push_from_claim(
+                ref, order, where=where or Where(), in_job=in_job, output=output, view=view, dry_run=dry_run
+            )
+        finally:
+            view.close()
+        return
+    if dataclasses.replace(in_job, yes=False) != InJob():
+        raise InvalidInput("options of a Job were given, and this push runs here", hint="leave them out")
 
     def tell(event: Event) -> None:
         tell_notice(output, view, event)
@@ -81,7 +103,7 @@ async def push(
                 if not replace:
                     order.require_free()
                 if remove_extra:
-                    _ask(output, order, yes=yes)
+                    _ask(output, order, yes=in_job.yes)
                 pushed = await flow.fulfil(
                     order, found.source, destination,
                     journals=found.journals, replacing=replace, removing=remove_extra, read_back=read_back, emit=tell,

@@ -11,12 +11,12 @@ from lading.cli.output import Output
 from lading.cli.pull import PullView, tell_done, tell_notice
 from lading.cluster.client import Cluster
 from lading.errors import StillRunning
-from lading.events import Event, Published, Unchanged
+from lading.events import Event, Published, Pushed, Unchanged
 from lading.placement import jobs
 from lading.placement.jobs import Run
 from lading.spec import units
 from lading.spec.placement import Choice
-from lading.spec.ref import ClaimRef, Reference
+from lading.spec.ref import ClaimRef
 from lading.wiring import claims
 
 
@@ -62,18 +62,21 @@ class Watching:
                 hint=self.command("follow", run),
             ) from None
 
-    def tell_started(self, run: Run, source: Reference) -> None:
-        """It was left running from the start."""
-        dest = self._claim(run) + (f"/{run.model}" if run.model else "")
+    def tell_started(self, run: Run, does: str) -> None:
+        """It was left running from the start; *does* is what, in words."""
         answer = JobStarted(name=run.name, namespace=run.namespace, claim=run.claim, model=run.model, found=run.found)
-        self._output.result(answer, f"{run.name} pulls {source} onto {dest} and goes on by itself")
+        self._output.result(answer, f"{run.name} {does} and goes on by itself")
         self._output.next(self.command("follow", run))
 
     def tell_result(self, result: Event, run: Run) -> None:
         """The answer of a Job that was followed to its end."""
         self._view.close()
         if isinstance(result, Published | Unchanged):
-            tell_done(self._output, result, self._claim(run), then="verify")
+            tell_done(self._output, result, self.claim(run), then="verify")
+        elif isinstance(result, Pushed):
+            from lading.cli import push
+
+            push.tell_done(self._output, result, endpoint=None)
         elif not self._output.json:
             self._output.result(result, f"{run.name} is done")
 
@@ -90,7 +93,8 @@ class Watching:
         ]
         return " ".join(["lading jobs", word, run.name, *options])
 
-    def _claim(self, run: Run) -> str:
+    def claim(self, run: Run) -> str:
+        """The claim of *run*, as a person names it."""
         return claims.shown(ClaimRef(claim=run.claim), self._choice)
 
     def _hush(self, quiet: bool) -> None:

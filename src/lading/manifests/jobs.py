@@ -18,7 +18,9 @@ TTL_S = 24 * 3600
 FATAL_EXIT_CODES = (1, 2, 3, 4)
 AMBIENT = Credentials()
 """What a pod finds by itself: the identity of its cloud, or nothing."""
-PURPOSE_OF = {"pull": "pull", "verify": "reader", "list-source": "reader", "repair-permissions": "repair"}
+PURPOSE_OF = {
+    "pull": "pull", "push": "push", "verify": "reader", "list-source": "reader", "repair-permissions": "repair",
+}  # fmt: skip
 #: A DNS label: a Job's name is also a label of its pods.
 LONGEST = 63
 
@@ -47,6 +49,7 @@ def job(
     model: str | None = None,
     credentials: Credentials = AMBIENT,
     source: ReadClaim | None = None,
+    attach_read_only: bool = False,
     limits: Limits = Limits(),
     started_by: str | None = None,
 ) -> dict[str, Any]:
@@ -61,7 +64,8 @@ def job(
         namespace: The claim's.
         model: For its name and label; None: none is known.
         credentials: How it gets at its source.
-        source: The claim that is its source.
+        source: A second claim, which it reads from.
+        attach_read_only: *claim* can only be read.
         limits: When it is given up.
         started_by: For whoever finds it later.
     """
@@ -74,6 +78,7 @@ def job(
         read_only=command.command == "verify",
         credentials=credentials,
         source=source,
+        attach_read_only=attach_read_only,
         started_by=started_by,
     )
     return {

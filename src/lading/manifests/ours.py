@@ -13,7 +13,7 @@ MODEL = "lading.dev/model"
 COMMAND = "lading.dev/command"
 #: Annotation: who started it, as that person's kubeconfig or notebook says.
 STARTED_BY = "lading.dev/started-by"
-PURPOSES = ("pull", "reader", "writer", "repair")
+PURPOSES = ("pull", "push", "reader", "writer", "repair")
 #: Where our pods mount the claim, at its root.
 MOUNT = "/volume"
 #: Where they mount a claim that they only read from.

@@ -24,13 +24,14 @@ from lading.events import (
     PreflightProblem,
     Published,
     PullPlanned,
+    Pushed,
     SourceListed,
     Unchanged,
     Verified,
 )
 from lading.manifests import ours
 
-RESULTS = (Published, Unchanged, Verified, SourceListed, PermissionsRepaired)
+RESULTS = (Published, Unchanged, Pushed, Verified, SourceListed, PermissionsRepaired)
 TAIL_LINES = 40
 _LONGEST = 1 << 20
 _ADAPTER: TypeAdapter[Event] = TypeAdapter(Event)
@@ -74,7 +75,7 @@ class Heard:
             case Failed():
                 self.failed = event
                 return None
-            case Published() | Unchanged() | Verified() | SourceListed() | PermissionsRepaired():
+            case Published() | Unchanged() | Pushed() | Verified() | SourceListed() | PermissionsRepaired():
                 self.result = event
             case _:
                 pass

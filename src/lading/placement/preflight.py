@@ -25,7 +25,7 @@ from lading.placement.problems import Problem
 from lading.placement.update import UpdatePlan
 from lading.spec import ref as refs
 from lading.spec import units
-from lading.spec.command import ListSourceCommand, PullCommand
+from lading.spec.command import ListSourceCommand, PullCommand, PushCommand
 from lading.spec.credentials import CredentialChoice, Credentials
 from lading.spec.placement import Placement
 
@@ -68,7 +68,7 @@ class Preflight:
         holding: Who holds the claim, and whether the pull has to wait for them.
         update: What is done around the pull.
         notes: What could not be found out, and what is worth knowing.
-        source: The claim that it reads from.
+        source: The claim that it reads from, and how that is attached.
         ending: That the volume, and what is pulled onto it, will be deleted with the claim.
     """
 
@@ -89,7 +89,7 @@ class Preflight:
             PreflightFailed: With all problems.
         """
         if self.problems:
-            raise problems.failed(self.problems, "the pull cannot be started")
+            raise problems.failed(self.problems, "the Job cannot be started")
 
 
 async def require_rights(cluster: Cluster) -> None:
@@ -187,6 +187,35 @@ async def preflight(
         return begun
     mounted = claim if found.claim is not None and not found.problems and hold.free else None
     return await _looked(cluster, begun, command, mounted, replace_old=replace_old, wait_s=wait_s)
+
+
+async def before_push(
+    cluster: Cluster, command: PushCommand, claim: str, *, placement: Placement, credentials: CredentialChoice
+) -> Preflight:
+    """Look for all that would keep *command* from reading *claim*, and its pod from the destination's credentials.
+
+    Changes nothing, and starts no pod: what is published, and what the store lets it do, the Job finds out at once.
+    """
+    read, (given, lacking), (held, notes) = await asyncio.gather(
+        source_claims.look(cluster, claim),
+        credentialing.gathered(cluster, refs.parse(command.dest), credentials),
+        _mounting(cluster, claim),
+    )
+    hold = source_claims.together(Holding(mounts=held), read, claim=claim, asked=placement.node)
+    placed, why = await _placed(cluster, placement, hold)
+    tried = jobs.job(command, placed, claim=claim, namespace=cluster.namespace, model=command.model, credentials=given)
+    answers = await admission.check(cluster, tried, placed, given)
+    refusals = [] if _lacks_account(lacking) else answers.refusals
+    held_apart = (hold.problem,) if hold.problem else ()
+    return Preflight(
+        problems=(*read.problems, *lacking, *held_apart, *refusals, *answers.lacking),
+        placement=placed,
+        credentials=given,
+        holding=hold,
+        update=UpdatePlan(claim=claim),
+        notes=(*given.notes, *notes, *why),
+        source=read.claim,
+    )
 
 
 async def _mounting(cluster: Cluster, claim: str) -> tuple[tuple[Mount, ...], tuple[str, ...]]:

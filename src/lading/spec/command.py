@@ -46,6 +46,21 @@ class PullCommand(_FromSource):
     """Remove the model's other versions before a byte comes: room for one copy only."""
 
 
+class PushCommand(_FromSource):
+    """Bring a model that is on the volume to an object store: `lading push`.
+
+    *source* is the model on the claim; *endpoint* and its like are those of *dest*.
+    """
+
+    command: Literal["push"] = "push"
+    dest: str
+    replace: bool = False
+    """Let files there be replaced that have other content."""
+    remove_extra: bool = False
+    """Remove files there that are not of this model."""
+    read_back: Literal["checksums", "full"] = "checksums"
+
+
 class VerifyCommand(_Command):
     """Hash what is on the volume again: `lading verify`."""
 
@@ -75,7 +90,7 @@ class RepairPermissionsCommand(_Command):
 
 
 Command = Annotated[
-    PullCommand | VerifyCommand | ListSourceCommand | RepairPermissionsCommand, Discriminator("command")
+    PullCommand | PushCommand | VerifyCommand | ListSourceCommand | RepairPermissionsCommand, Discriminator("command")
 ]
 _ADAPTER: TypeAdapter[Command] = TypeAdapter(Command)
 

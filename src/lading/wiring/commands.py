@@ -10,21 +10,29 @@ from pathlib import Path
 from typing import Any
 
 from lading import wiring
-from lading.errors import ModelBusy, SourceMissing, VerificationFailed
+from lading.errors import InvalidInput, ModelBusy, SourceMissing, VerificationFailed
 from lading.events import Emit, Event, Notice, PermissionsRepaired, Published, SourceListed, Unchanged, Verified
 from lading.flows import pull as pulling
+from lading.flows import push as pushing
 from lading.flows import verify as verifying
 from lading.flows.pull import Order
 from lading.manifests import ours
 from lading.ports import Source
 from lading.spec import ref as refs
-from lading.spec.command import Command, ListSourceCommand, PullCommand, RepairPermissionsCommand, VerifyCommand
+from lading.spec.command import (
+    Command,
+    ListSourceCommand,
+    PullCommand,
+    PushCommand,
+    RepairPermissionsCommand,
+    VerifyCommand,
+)
 from lading.spec.ref import ClaimRef, LocalRef
 from lading.volume import faults, find, journal, permissions
 from lading.volume.local import LocalVolume
 from lading.weights import layout
 from lading.weights import plan as planning
-from lading.wiring import volumes
+from lading.wiring import pushes, volumes
 
 LOCK_WAIT_S = 150.0  # above `lading.volume.lock.STALE_S`
 LOCK_LOOK_S = 3.0
@@ -56,6 +64,8 @@ async def perform(
         case PullCommand():
             volume = await asyncio.to_thread(find.create_volume, root, claim=claim, namespace=namespace)
             return await _pull(command, volume, user, emit)
+        case PushCommand():
+            return await _push(command, root, user, emit)
         case VerifyCommand():
             return await _verify(command, root, emit)
         case ListSourceCommand():
@@ -94,6 +104,24 @@ async def _pulled(
     )
     order = replace(order, replace=command.replace)
     return await pulling.fulfil(order, source, volume, use=command.use, user=user, emit=emit)
+
+
+async def _push(command: PushCommand, root: Path, user: str | None, emit: Emit) -> Event:
+    """The push, from the claim that is mounted at *root*."""
+    ref = refs.parse(command.source)
+    if not isinstance(ref, ClaimRef):
+        raise InvalidInput(f"{command.source} is on no claim, and a Job pushes from the claim that it mounts")
+    _mounted(ref, root)
+    destination = pushes.destination(refs.parse(command.dest), pushes.of_destination(command))
+    try:
+        async with pushes.sourced(ref, pushes.of_source(ref, command, endpoint=None), emit=emit) as found:
+            return await pushing.push(
+                found.source, destination, ref, journals=found.journals, model=command.model, version=command.version,
+                choices=found.choices, replacing=command.replace, removing=command.remove_extra,
+                read_back=command.read_back, user=user, emit=emit,
+            )  # fmt: skip
+    finally:
+        destination.close()
 
 
 async def _verify(command: VerifyCommand, root: Path, emit: Emit) -> Event:

@@ -128,16 +128,7 @@ def command(asked: Asked, *, replace_old: bool = False) -> PullCommand:
             f"the list of --files has {units.show_bytes(listed_bytes)}, a Job carries {units.show_bytes(FILES_BYTES)}",
             hint="put the list beside the files as SHA256SUMS and name that",
         )
-    if choices.endpoint is not None and "@" in choices.endpoint.rpartition("://")[2].partition("/")[0]:
-        raise InvalidInput(
-            "--endpoint has a user or password in it, which a Job's document must not hold",
-            hint="name a Secret with the store's keys: --secret NAME",
-        )
-    if isinstance(source, SourceRef) and str(source) != source.shown:
-        raise InvalidInput(
-            f"{source.shown} was given with a password or a query, which a Job's document must not hold",
-            hint="pull it here into a folder, then that folder onto the claim",
-        )
+    require_no_secret(source, choices)
     wiring.require_understood(source, choices)
     for what, option, written in (("model", asked.model, dest.model), ("version", asked.version, dest.version)):
         if option and written and option != written:
@@ -150,6 +141,24 @@ def command(asked: Asked, *, replace_old: bool = False) -> PullCommand:
         replace=replace_old,
         **dict(choices),
     )
+
+
+def require_no_secret(place: Reference, choices: Choices) -> None:
+    """Nothing, if neither the address nor *choices* have a secret in them, which the document of a Job must not hold.
+
+    Raises:
+        InvalidInput: One has.
+    """
+    if choices.endpoint is not None and "@" in choices.endpoint.rpartition("://")[2].partition("/")[0]:
+        raise InvalidInput(
+            "--endpoint has a user or password in it, which a Job's document must not hold",
+            hint="name a Secret with the store's keys: --secret NAME",
+        )
+    if isinstance(place, SourceRef) and str(place) != place.shown:
+        raise InvalidInput(
+            f"{place.shown} was given with a password or a query, which a Job's document must not hold",
+            hint="pull it here into a folder, then that folder onto the claim",
+        )
 
 
 @asynccontextmanager
@@ -237,10 +246,15 @@ def _document(
 async def start(cluster: Cluster, planned: Planned, *, emit: Emit) -> Run:
     """The Job, created, or found running."""
     run = planned.running or await jobs.start(cluster, planned.document)
+    tell_found(run, emit)
+    return run
+
+
+def tell_found(run: Run, emit: Emit) -> None:
+    """Say of a Job that ran already that it is followed."""
     if run.found:
         by = f" by {run.started_by}" if run.started_by else ""
         emit(Notice(message=f"{run.name} does this already, started{by} at {run.created_at}: following it"))
-    return run
 
 
 async def room(cluster: Cluster, planned: Planned, job: JobChoice) -> UpdatePlan:

@@ -103,6 +103,13 @@ async def reached(
         yield _place(found, ref)
 
 
+def is_here(ref: ClaimRef, choice: Choice | None = None) -> bool:
+    """Whether the claim is mounted on this machine."""
+    from lading.wiring import claims
+
+    return claims.here(ref, choice or Choice()) is not None
+
+
 @asynccontextmanager
 async def sourced(
     ref: Reference, choices: Choices = PLAIN, choice: Choice | None = None, *, emit: "Emit | None" = None
