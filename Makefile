@@ -40,7 +40,7 @@ SAME := --constraint requirements/test.txt
 lock:  ## lock the dependencies again (needs uv)
 	$(LOCK) $(DEMO) --upgrade -o requirements/demo.txt
 	$(LOCK) $(DEMO) --upgrade --group dev -o requirements/test.txt
-	$(LOCK) pyproject.toml $(SAME) -o requirements/image.txt
+	$(LOCK) pyproject.toml --extra signing --extra zstd $(SAME) -o requirements/image.txt
 	$(LOCK) --group build $(SAME) -o requirements/build.txt
 
 clean:  ## remove what was set up here
