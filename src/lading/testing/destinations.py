@@ -146,9 +146,9 @@ class DestinationContract:
             there.put("small", memoryview(b"small"))
             upload = there.begin("big", len(BIG))
             there.complete("big", upload, [_send(there, "big", upload, number) for number in (1, 2, 3)])
+            assert there.digests("small")
             for path, data in (("small", b"small"), ("big", BIG)):
                 said = there.digests(path)
-                assert said
                 for name, value in said.items():
                     assert _digest(name, said, data) == value
 

@@ -22,6 +22,7 @@ class Request:
     headers: Mapping[str, str]
     start: int | None = None
     end: int | None = None
+    body: bytes = field(default=b"", repr=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -16,9 +16,9 @@ import struct
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
 from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -30,6 +30,10 @@ from lading.testing.faults import Answer, Fault, Origin, Request, short
 PIECE_BYTES = 1 << 16
 _SEND_BUFFER_BYTES = 1 << 16
 """So small that what was counted as sent is what crossed the wire, give or take a piece for each connection."""
+
+
+Change = Callable[[Request], Request | None]
+"""What becomes of a request on its way; None: its connection breaks."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -77,6 +81,7 @@ class Server:
         log: All answers that were sent, or begun.
         pass_bytes: After so many bytes of bodies in all, every answer waits until this is raised; None: no limit.
         rate_bytes_per_s: Of all connections together, as of a line; None: as fast as it goes.
+        taken_bytes: Bytes of the bodies of requests.
     """
 
     origin: Origin
@@ -86,8 +91,10 @@ class Server:
     rate_bytes_per_s: float | None = None
     asked: list[Request] = field(default_factory=list)
     stopping: threading.Event = field(default_factory=threading.Event)
+    taken_bytes: int = 0
     _free_at: float = 0.0
     _rules: list[Rule] = field(default_factory=list)
+    _changes: list[tuple[Rule, Change]] = field(default_factory=list)
     _sent: Counter[str] = field(default_factory=Counter)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
@@ -99,10 +106,30 @@ class Server:
         fault = partial(_all, faults)
         self._rules.append(Rule(fault=fault, path=path, method=method, times=times, skip=skip, at=at))
 
+    def change(
+        self, change: Change, *, path: str = "*", method: str = "PUT", times: int | None = 1, skip: int = 0
+    ) -> None:
+        """Let *change* meet the next *times* requests (after *skip* others), whose bodies were read, before they are answered."""
+        rule = Rule(fault=lambda answer: answer, path=path, method=method, times=times, skip=skip, at=None)
+        self._changes.append((rule, change))
+
+    def changed(self, request: Request) -> Request | None:
+        """*request* as it is to be answered; None: the connection breaks instead."""
+        with self._lock:
+            self.taken_bytes += len(request.body)
+            changes = [change for rule, change in self._changes if rule.takes(request)]
+        for change in changes:
+            changed = change(request)
+            if changed is None:
+                return None
+            request = changed
+        return request
+
     def clear(self) -> None:
         """Forget what was planned."""
         with self._lock:
             self._rules.clear()
+            self._changes.clear()
 
     @property
     def sent_bytes(self) -> int:
@@ -198,7 +225,7 @@ class Upstream:
         connection.putrequest(request.method, request.target, skip_host=True, skip_accept_encoding=True)
         for name, value in request.headers.items():
             connection.putheader(name, value)
-        connection.endheaders()
+        connection.endheaders(request.body or None)
         answer = connection.getresponse()
         headers = tuple(item for item in answer.getheaders() if item[0].lower() not in _HOP_BY_HOP)
         framing: Literal["length", "chunked"] = "chunked" if answer.chunked else "length"
@@ -258,8 +285,25 @@ class _Handler(BaseHTTPRequestHandler):
         """Answer GET."""
         self._answer()
 
+    def do_PUT(self) -> None:
+        """Answer PUT."""
+        self._answer()
+
+    def do_POST(self) -> None:
+        """Answer POST."""
+        self._answer()
+
+    def do_DELETE(self) -> None:
+        """Answer DELETE."""
+        self._answer()
+
     def _answer(self) -> None:
-        request = _read(self.command, self.path, dict(self.headers.items()))
+        asked = _read(self.command, self.path, dict(self.headers.items()))
+        body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        request = self.server.faulty.changed(replace(asked, body=body))
+        if request is None:
+            self._end(Answer(then="reset"))
+            return
         answer = self.server.faulty.answer(request)
         self.wfile.write(answer.head if answer.head is not None else _head(answer))
         sent = 0
