@@ -1,6 +1,7 @@
 """What the operating system says, as the errors a user meets."""
 
 import errno
+import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -32,10 +33,7 @@ def meaning(error: OSError, root: Path, doing: str) -> LadingError:
             hint="the volume must be mounted writable, and its root writable for this user or group",
         )
     if error.errno in _FULL:
-        return VolumeFull(
-            f"cannot {doing} on the volume {root}: {reason}, {units.show_bytes(free_bytes(root))} free",
-            hint=room_hint(root),
-        )
+        return VolumeFull(f"cannot {doing} on the volume {root}: {reason}, {_left(root)}", hint=room_hint(root))
     return VolumeError(f"cannot {doing} on the volume {root}: {where}{reason}")
 
 
@@ -44,6 +42,17 @@ def free_bytes(path: Path) -> int:
     while not path.exists() and path != path.parent:
         path = path.parent
     return shutil.disk_usage(path).free
+
+
+def _left(root: Path) -> str:
+    """What room there is: a file system may have no place for another file, and yet much for bytes."""
+    free = f"{units.show_bytes(free_bytes(root))} free"
+    try:
+        found = os.statvfs(root)
+    except OSError:
+        return free
+    no_files = found.f_files and not found.f_favail
+    return f"{free}, but no room for another file: all its {found.f_files:,} inodes are used" if no_files else free
 
 
 def room_hint(root: Path) -> str:

@@ -105,7 +105,8 @@ class Ground:
         return going.with_name(f"{going.name}.json")
 
     def _published(self, model: str, version: str) -> Manifest | None:
-        return manifests.one(self._root, model, version)
+        with faults.translated(self._root, f"read the manifest of {model}@{version}"):
+            return manifests.one(self._root, model, version)
 
     def _replace(self, path: Path, data: bytes, temporary: str) -> None:
         place = self._root / layout.TEMPORARY / temporary

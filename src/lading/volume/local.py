@@ -33,7 +33,8 @@ class LocalVolume(Mending):
         """The staging of *transfer*, under the model's lock."""
         ref.check_model(model)
         ref.check_version(version)
-        self._check_apart(model)
+        with faults.translated(self._root, f"stage {model}@{version}"):
+            self._check_apart(model)
         with self._locked(layout.lock(model), model) as held:
             staging = self._staging(model, version, transfer, held)
             if staging.published is None:
@@ -44,6 +45,7 @@ class LocalVolume(Mending):
             try:
                 yield staging
             finally:
+                staging.settle()
                 self._forget_empty(staging)
 
     def publish(self, staging: "Staging", manifest: Manifest, *, use: bool = True) -> Path:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from lading.errors import VolumeError
 from lading.volume import faults
 from lading.volume import fs as files
+from lading.volume import journal as journals
 from lading.volume.changing import Changing
 from lading.volume.journal import Journal
 from lading.volume.lock import Held
@@ -35,6 +36,7 @@ class Mending(Changing):
             try:
                 yield staging
             finally:
+                staging.settle()
                 self._forget_empty(staging)
 
     def replace(self, staging: "Staging", manifest: Manifest, paths: Sequence[str]) -> None:
@@ -127,8 +129,8 @@ class Mending(Changing):
         """Leave nothing of a staging in which nothing was kept; another's, who took the lock over, is not touched."""
         if staging.published or not staging.journal.path.exists() or not staging.lock.is_ours():
             return
-        if staging.finished or staging.partial_bytes:
-            return
+        if staging.finished or staging.partial_bytes or journals.read(staging.journal.path).inode is not None:
+            return  # the last: its directory may have got its final name, but no manifest; the next writer takes it back
         with faults.translated(self._root, "clean up"):
             files.remove_tree(self._fs, staging.directory)
             self._drop_journal(staging.journal.path)

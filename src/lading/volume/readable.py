@@ -25,9 +25,9 @@ class Readable(Ground):
 
     def manifests(self) -> Iterator[Manifest]:
         """All published versions, by model, then by time of publication."""
-        yield from sorted(
-            manifests.every(self._root), key=lambda manifest: (manifest.model, manifest.published_at, manifest.version)
-        )
+        with faults.translated(self._root, "read the manifests"):
+            found = list(manifests.every(self._root))
+        yield from sorted(found, key=lambda manifest: (manifest.model, manifest.published_at, manifest.version))
 
     def manifest(self, model: str, version: str | None = None) -> Manifest:
         """One version's manifest; None: the current one."""
