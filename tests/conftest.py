@@ -19,6 +19,7 @@ from tests.testbed.fixtures import (  # noqa: F401 - fixtures
     namespace,
     nginx,
 )
+from tests.testbed.hub import hub  # noqa: F401 - a fixture
 
 from lading.testing import tiny_llama
 

@@ -2,13 +2,10 @@
 
 import asyncio
 import hashlib
-import os
-import subprocess
-import sys
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 
 import pytest
+from tests.testbed.hub import download
 
 from lading.errors import InvalidInput, InvalidReference, SourceBusy, SourceChanged, SourceDenied, SourceMissing
 from lading.sources import hub_api
@@ -23,18 +20,6 @@ MODEL = {
     "model.safetensors": BIG,
     "onnx/model.onnx": BIG[:50_000],
 }
-
-
-@pytest.fixture
-def hub(monkeypatch, tmp_path):
-    """A hub, as the environment of a user names it; nobody is logged in."""
-    for name in list(os.environ):
-        if name.startswith(("HF_", "HUGGING")):
-            monkeypatch.delenv(name)
-    monkeypatch.setenv("HF_HOME", str(tmp_path / "hf"))
-    with hubs.serving() as server:
-        monkeypatch.setenv("HF_ENDPOINT", server.url)
-        yield server
 
 
 @pytest.fixture
@@ -334,18 +319,6 @@ def test_what_is_no_hub_is_refused(hub, tiny, monkeypatch, endpoint, kind):
 
 
 # -------------------------------------------------------------------------------------------------------------- cache
-
-FETCH = "import sys; from huggingface_hub import snapshot_download; print(snapshot_download(*sys.argv[1:]))"
-
-
-def download(name):
-    """By the real client, into the cache of `HF_HOME`."""
-    environment = {**os.environ, "HF_HUB_DISABLE_XET": "1", "HF_HUB_DISABLE_TELEMETRY": "1"}
-    done = subprocess.run(
-        [sys.executable, "-c", FETCH, name], env=environment, capture_output=True, text=True, check=False
-    )
-    assert done.returncode == 0, done.stderr
-    return Path(done.stdout.strip())
 
 
 def test_the_real_client_takes_it_for_the_hub(hub, tiny):

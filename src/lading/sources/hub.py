@@ -31,10 +31,10 @@ from lading.weights.listing import Entry, Listing
 class HubSource:
     """Reads ``hf://``; where and as whom says the environment (`lading.sources.hub_home`)."""
 
-    understands: ClassVar = frozenset({"verify_tls"})
+    understands: ClassVar = frozenset({"endpoint", "verify_tls"})
 
     def __init__(self, *, choices: Choices = PLAIN) -> None:
-        self._settings = hub_home.settings()
+        self._settings = hub_home.settings(choices.endpoint)
         self._trust = Trust(verify=choices.verify_tls)
         self._links = Links(self._settings, self._trust)
         self._small = RangeReader(self._from_hub, trust=self._trust)
@@ -63,7 +63,9 @@ class HubSource:
         if descriptor is not None:
             return os.preadv(descriptor, [buffer if end is None else buffer[: max(0, end - offset)]], offset)
         if self._settings.offline:
-            raise SourceMissing(f"HF_HUB_OFFLINE is set, and {entry.key} is not, or not whole, in {self._settings.cache}")
+            raise SourceMissing(
+                f"HF_HUB_OFFLINE is set, and {entry.key} is not, or not whole, in {self._settings.cache}"
+            )
         unmarked = replace(entry, etag=None)  # mirrors and CDNs mark in their own ways; commit and digest pin it
         if entry.sha256 is None:
             return self._small.read_into(unmarked, offset, buffer, end=end)

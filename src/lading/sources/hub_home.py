@@ -45,20 +45,20 @@ class Settings:
     offline: bool = False
 
 
-def settings(environment: Mapping[str, str] = os.environ) -> Settings:
-    """As `huggingface_hub` reads them.
+def settings(endpoint: str | None = None, environment: Mapping[str, str] = os.environ) -> Settings:
+    """As `huggingface_hub` reads them; *endpoint* is asked instead of `HF_ENDPOINT`.
 
     Raises:
-        InvalidInput: `HF_ENDPOINT` is no address.
+        InvalidInput: The endpoint is no address.
         SourceDenied: What should be a token is none.
     """
     home = _path(environment.get("HF_HOME")) or _caches(environment) / "huggingface"
-    endpoint, login = _endpoint(environment.get("HF_ENDPOINT") or PUBLIC)
+    address, login = _endpoint(endpoint or environment.get("HF_ENDPOINT") or PUBLIC)
     offline = any(_true(environment.get(name)) for name in ("HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE"))
     token, token_from = _token(environment, home)
     cache = environment.get("HF_HUB_CACHE") or environment.get("HUGGINGFACE_HUB_CACHE")
     return Settings(
-        endpoint=endpoint,
+        endpoint=address,
         login={"Authorization": f"Bearer {token}"} if token else login,
         token_from=token_from,
         cache=_path(cache) or home / "hub",
@@ -130,7 +130,7 @@ def cached_entries(cache: Path, repo: str, commit: str) -> Iterator[Entry]:
 
 def _endpoint(text: str) -> tuple[str, dict[str, str]]:
     if not text.startswith(("http://", "https://")):
-        raise InvalidInput(f"HF_ENDPOINT is {text!r}, which is no address", hint=f"HF_ENDPOINT={PUBLIC}")
+        raise InvalidInput(f"the hub's endpoint {text!r} is no address", hint=f"HF_ENDPOINT={PUBLIC}, or --endpoint")
     return without_user(text.rstrip("/"))
 
 
@@ -188,11 +188,11 @@ def _tree(folder: Path, commit: str) -> set[str]:
 
 
 def _caches(environment: Mapping[str, str]) -> Path:
-    return _path(environment.get("XDG_CACHE_HOME")) or Path.home() / ".cache"
+    return _path(environment.get("XDG_CACHE_HOME") or "~/.cache") or Path()
 
 
 def _path(text: str | None) -> Path | None:
-    return Path(os.path.expandvars(text)).expanduser() if text else None
+    return Path(os.path.expanduser(os.path.expandvars(text))) if text else None  # noqa: PTH111 - no error without a home
 
 
 def _true(text: str | None) -> bool:
