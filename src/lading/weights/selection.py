@@ -20,6 +20,7 @@ from lading.spec.ref import Reference, SourceRef
 from lading.weights import formats, forms, listing
 from lading.weights.forms import Place, WeightSet
 from lading.weights.listing import Entry, Listing
+from lading.weights.signing import SIGNATURE
 
 Read = Callable[[str, int, int], bytes]
 AUTO = "auto"
@@ -92,8 +93,9 @@ def by_patterns(found: Listing, choices: Choices) -> tuple[Entry, ...]:
 
 
 def is_taken(path: str, choices: Choices) -> bool:
-    """Whether a pattern includes *path* (a licence comes always), and none excludes it."""
-    included = not choices.include or matches(path, choices.include) or forms.is_kept(path)
+    """Whether a pattern includes *path* (a licence comes always, a signature where it is asked for), and none excludes it."""
+    wanted = forms.is_kept(path) or (choices.signed_by is not None and path == SIGNATURE)
+    included = not choices.include or matches(path, choices.include) or wanted
     return included and not matches(path, choices.exclude)
 
 
