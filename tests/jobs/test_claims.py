@@ -1,4 +1,4 @@
-"""From claim to claim: one Job that mounts both, and from namespace to namespace through this process; and from a claim here."""
+"""From claim to claim: one Job that mounts both, and from namespace to namespace through this process; to a folder here, to a store."""
 
 import json
 
@@ -72,3 +72,24 @@ def test_from_namespace_to_namespace_and_into_a_folder_here(lading, namespace, c
             assert not [pod for pod in place.get("pods") if "deletionTimestamp" not in pod["metadata"]]
     finally:
         elsewhere.remove()
+
+
+def test_a_push_runs_in_a_job_with_the_credentials_named_for_it(lading, namespace, tiny_hf, tmp_path):
+    theirs = filled(lading, namespace.claim(), "tiny", tiny_hf)
+    minio = namespace.minio()
+    minio.bucket("copies", {})
+    keys = {"AWS_ACCESS_KEY_ID": minio.access_key, "AWS_SECRET_ACCESS_KEY": minio.secret_key}
+    push = ["push", "pvc://models/tiny", "s3://copies/tiny/", "--endpoint", minio.in_cluster]
+    unnamed = lading(*push, "--secret", "stor")
+    assert (unnamed.returncode, "there is no Secret stor" in unnamed.stderr) == (1, True), unnamed.stderr
+    assert namespace.get("jobs", root="/apis/batch/v1") == []
+    namespace.secret("store", keys)
+    pushed = lading(*push, "--secret", "store", "--format", "json")
+    assert pushed.returncode == 0, pushed.stderr
+    answer = events(pushed)[-1]
+    assert (answer["event"], answer["version"], answer["files"]) == ("pushed", "v7", len(theirs.files))
+    assert minio.secret_key not in json.dumps([*namespace.get("jobs", root="/apis/batch/v1"), *namespace.get("pods")])
+    back = lading("pull", "s3://copies/tiny/", "back", "--endpoint", minio.endpoint, env=keys)
+    assert back.returncode == 0, back.stderr
+    ours = find.open_volume(tmp_path / "back").manifest("tiny")
+    assert {file.path: file.sha256 for file in ours.files} == {file.path: file.sha256 for file in theirs.files}

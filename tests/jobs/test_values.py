@@ -145,6 +145,27 @@ def test_run_says_events_alone_and_its_last_word_in_the_report(lading, tmp_path)
     assert json.loads((ours / "jobs" / "lading-pull-m-1.json").read_text())["result"]["event"] == "published"
 
 
+def test_run_pushes_from_the_claim_that_is_mounted(lading, tmp_path):
+    """As a Job does: by the manifest, with the journal on the volume, the result where whoever waits finds it."""
+    (tmp_path / "source").mkdir()
+    (tmp_path / "source" / "a.txt").write_text("a")
+    volume, dest = tmp_path / "volume", tmp_path / "dest"
+    told = {"LADING_CLAIM": "models", "LADING_NAMESPACE": "demo", "LADING_VOLUME": str(volume)}
+    pull = {"command": "pull", "source": str(tmp_path / "source"), "model": "m", "version": "v7", "expect": "any"}
+    assert lading("run", json.dumps(pull), "--volume", volume, env=told).returncode == 0
+    push = {"command": "push", "source": "pvc://models/m", "dest": str(dest)}
+    done = lading("run", json.dumps(push), "--volume", volume, env=told)
+    assert done.returncode == 0, done.stdout
+    *_, pushed, ended = map(json.loads, done.stdout.splitlines())
+    assert (ended["event"], pushed["event"], pushed["source"]) == ("command_ended", "pushed", "pvc://models/m")
+    assert (pushed["model"], pushed["version"], (dest / "a.txt").read_text()) == ("m", "v7", "a")
+    assert isinstance(hearing.parse(json.dumps(pushed), "models"), hearing.RESULTS)
+    unpublished = lading("run", json.dumps({**push, "source": "pvc://models/n"}), "--volume", volume, env=told)
+    failed = json.loads(unpublished.stdout.splitlines()[-1])
+    assert (failed["event"], failed["code"]) == ("failed", "SourceMissing")
+    assert str(volume) not in failed["message"]
+
+
 @pytest.mark.parametrize(
     ("document", "exit_code", "code"),
     [

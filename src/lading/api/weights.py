@@ -135,7 +135,7 @@ def push(
             async with pushes.sourced(ref, of_source, where, emit=emit) as found:
                 return await pushing.push(
                     found.source, destination, ref,
-                    journals=found.journals, model=model, version=version, choices=found.choices, replacing=replace,
+                    journals=found.journals, model=model, version=version, choices=of_source, replacing=replace,
                     removing=remove_extra, read_back=read_back, emit=emit,
                 )  # fmt: skip
         finally:

@@ -7,7 +7,22 @@ from lading.errors import InvalidInput
 BASE = "docker.io/library/python:3.13-slim"
 """What the shipped Dockerfile builds on, unless told otherwise."""
 #: Commands that start pods of ours, where they are given a claim.
-ON_CLAIMS = ("pull", "verify", "ls", "show", "diff", "cat", "du", "adopt", "use", "rm", "prune", "claim", "jobs")
+ON_CLAIMS = (
+    "pull",
+    "push",
+    "verify",
+    "ls",
+    "show",
+    "diff",
+    "cat",
+    "du",
+    "adopt",
+    "use",
+    "rm",
+    "prune",
+    "claim",
+    "jobs",
+)
 
 
 def images(command: str | None = None, *, image: str | None = None, common: Common | None = None) -> None:

@@ -95,7 +95,7 @@ async def push(
             async with pushes.sourced(ref, of_source, chosen_cluster(where), emit=tell) as found:
                 order = await flow.decide(
                     found.source, destination, ref,
-                    journals=found.journals, model=model, version=version, choices=found.choices,
+                    journals=found.journals, model=model, version=version, choices=of_source,
                 )  # fmt: skip
                 if dry_run:
                     tell_order(output, order)

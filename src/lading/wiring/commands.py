@@ -114,10 +114,11 @@ async def _push(command: PushCommand, root: Path, user: str | None, emit: Emit) 
     _mounted(ref, root)
     destination = pushes.destination(refs.parse(command.dest), pushes.of_destination(command))
     try:
-        async with pushes.sourced(ref, pushes.of_source(ref, command, endpoint=None), emit=emit) as found:
+        choices = pushes.of_source(ref, command, endpoint=None)
+        async with pushes.sourced(ref, choices, emit=emit) as found:
             return await pushing.push(
                 found.source, destination, ref, journals=found.journals, model=command.model, version=command.version,
-                choices=found.choices, replacing=command.replace, removing=command.remove_extra,
+                choices=choices, replacing=command.replace, removing=command.remove_extra,
                 read_back=command.read_back, user=user, emit=emit,
             )  # fmt: skip
     finally:

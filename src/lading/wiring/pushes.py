@@ -26,15 +26,9 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class From:
-    """Where a push comes from.
-
-    Attributes:
-        choices: How it is read; a published version has the format that its manifest says, whatever that is.
-        journals: Where what was done is written down.
-    """
+    """Where a push comes from: the source, and where what was done is written down."""
 
     source: "Source"
-    choices: Choices
     journals: Journals
 
 
@@ -51,7 +45,7 @@ async def sourced(
     if isinstance(ref, LocalRef) and (found := _published(ref)) is not None:
         wiring.require_understood(ref, choices)
         with volumes.published(found.volume, model=found.model, version=found.version) as source:
-            yield From(source=source, choices=_as_published(choices, found), journals=_journals(found.volume))
+            yield From(source=source, journals=_journals(found.volume))
         return
     if isinstance(ref, ClaimRef):
         from lading.events import ignore
@@ -60,10 +54,10 @@ async def sourced(
         wiring.require_understood(ref, choices)
         async with claims.reached(ref, choice or Choice(), write=False, emit=emit or ignore) as found:
             with volumes.published(found.volume) as source:
-                yield From(source=source, choices=_as_published(choices, found), journals=_journals(found.volume))
+                yield From(source=source, journals=_journals(found.volume))
         return
     async with volumes.sourced(ref, choices, choice, emit=emit) as source:
-        yield From(source=source, choices=choices, journals=_journals(None))
+        yield From(source=source, journals=_journals(None))
 
 
 def destination(ref: Reference, choices: Choices = PLAIN) -> "Destination":
@@ -135,13 +129,6 @@ def _published(ref: LocalRef) -> Found | None:
             return None
         raise
     return found
-
-
-def _as_published(choices: Choices, found: Found) -> Choices:
-    if choices.expect != "auto" or found.model is None:
-        return choices
-    kind = found.volume.manifest(found.model, found.version).format
-    return choices.model_copy(update={"expect": "any" if kind == "files" else kind})
 
 
 def _journals(volume: "Volume | None") -> Journals:
