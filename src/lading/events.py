@@ -69,6 +69,17 @@ class OldRemoved(Stored):
     """What was freed."""
 
 
+class FilesShared(Stored):
+    """What an older version has already was taken over from it: hashed again, not fetched, once on the disk."""
+
+    event: Literal["files_shared"] = "files_shared"
+    model: str
+    versions: tuple[str, ...]
+    """From which."""
+    files: int
+    size_bytes: int
+
+
 class PullPlanned(Stored):
     """What a pull will do."""
 
@@ -434,7 +445,7 @@ class Wrote(Stored):
 
 
 Event = Annotated[
-    Notice | PreflightProblem | SourceListed | OldRemoved | PullPlanned | PullProgress | FilePulled | Published | Unchanged
+    Notice | PreflightProblem | SourceListed | OldRemoved | FilesShared | PullPlanned | PullProgress | FilePulled | Published | Unchanged
     | PushPlanned | FilePushed | Pushed
     | Failed | CommandEnded | PermissionsRepaired | VerifyProgress | FileBad | Verified
     | RepairPlanned | Repaired

@@ -285,10 +285,13 @@ class TakesOver(Protocol):
 
 @runtime_checkable
 class KeepsFiles(Protocol):
-    """A staging that can take files of published versions over without their bytes: only on a file system of this host."""
+    """A staging that can take files of published versions over without their bytes."""
 
-    def take(self, manifest: Manifest, file: FileEntry) -> bool:
-        """Take *file* of the version of *manifest* over as finished, its bytes hashed again; False where that cannot be."""
+    def take(self, manifest: Manifest, file: FileEntry, *, progress: Progress) -> bool:
+        """Take *file* of the version of *manifest* over as finished, its bytes hashed again; False where that cannot be.
+
+        Thread-safe. *progress* is told of hashed bytes; what it raises stops it.
+        """
 
 
 @runtime_checkable

@@ -1,5 +1,6 @@
 """The contract of a volume fails on a planted defect, clause by clause."""
 
+import hashlib
 import inspect
 import os
 import secrets
@@ -395,6 +396,28 @@ class CountsTwice(LocalVolume):
         return usage.model_copy(update={"other_bytes": usage.other_bytes + usage.staging_bytes})
 
 
+class CountsSharedTwice(LocalVolume):
+    def usage(self):
+        usage = super().usage()
+        return usage.model_copy(
+            update={"versions": tuple(one.model_copy(update={"shared_bytes": 0}) for one in usage.versions)}
+        )
+
+
+class TakesRot(LocalVolume):
+    """Takes files over without looking at their bytes."""
+
+    def _staging(self, *arguments):
+        staging = super()._staging(*arguments)
+        staging.__class__ = type("Staging", (LocalStaging,), {"take": _take_unseen})
+        return staging
+
+
+def _take_unseen(staging, manifest, file, *, progress):
+    lying = file.model_copy(update={"sha256": hashlib.sha256(b"[]").hexdigest()})
+    return LocalStaging.take(staging, manifest, lying if file.path == "config.json" else file, progress=progress)
+
+
 def with_files(staging, *, finish):
     """*staging* whose files give what *finish* makes of their entries."""
 
@@ -508,6 +531,7 @@ MUTANTS = {
     "test_what_is_adopted_stays_what_it_was": [ForgetsWhatWasAdopted, PublishesInside],
     "test_adopting_waits_for_no_writer": [AdoptsWithoutALock],
     "test_usage_counts_each_byte_once": [CountsTwice],
+    "test_what_versions_share_counts_once": [CountsSharedTwice, TakesRot],
 }
 
 

@@ -66,11 +66,18 @@ def du(volume: str = ".", *, where: Where | None = None, common: Common | None =
     if output.json:
         return
     rows = [
-        (one.model, one.version, "*" if one.current else "", units.show_bytes(one.size_bytes)) for one in usage.versions
+        (
+            one.model,
+            one.version,
+            "*" if one.current else "",
+            units.show_bytes(one.size_bytes),
+            _shared(one.shared_bytes),
+        )
+        for one in usage.versions
     ]
-    rows += [(one.path, "", "", units.show_bytes(one.size_bytes)) for one in usage.unmanaged]
+    rows += [(one.path, "", "", units.show_bytes(one.size_bytes), "") for one in usage.unmanaged]
     if rows:
-        output.table(["model", "version", "current", "size"], rows, right=["size"])
+        output.table(["model", "version", "current", "size", "shared"], rows, right=["size", "shared"])
 
 
 def diff(first: str, second: str, *, where: Where | None = None, common: Common | None = None) -> None:
@@ -266,6 +273,11 @@ def _change(before: FileEntry | None, after: FileEntry | None) -> Literal["added
 
 def _size(size_bytes: int | None) -> str:
     return "" if size_bytes is None else units.show_bytes(size_bytes)
+
+
+def _shared(size_bytes: int) -> str:
+    """What a version shares with older ones, by hard links."""
+    return units.show_bytes(size_bytes) if size_bytes else ""
 
 
 def _used(usage: Usage, shown: str) -> str:

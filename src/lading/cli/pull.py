@@ -15,6 +15,7 @@ from lading.cli.where import chosen as chosen_cluster
 from lading.errors import InvalidInput
 from lading.events import (
     Event,
+    FilesShared,
     Notice,
     Published,
     PullPlanned,
@@ -114,6 +115,12 @@ def tell_notice(output: Output, view: "PullView", event: Event) -> None:
     if isinstance(event, Notice):
         view.pause()
         output.say(event.message + (f" ({event.hint})" if event.hint else ""))
+    if isinstance(event, FilesShared):
+        view.pause()
+        output.say(
+            f"shared with {', '.join(event.versions)}: {units.show_count(event.files, 'file')}, "
+            f"{units.show_bytes(event.size_bytes)}, hashed again and not fetched"
+        )
 
 
 def tell_order(output: Output, order: flow.Order, place: Path | str) -> None:

@@ -19,7 +19,7 @@ import lading
 from lading import transfer
 from lading.errors import Cancelled, NotPublished, SourceTransient
 from lading.events import Emit, Notice, Published, PullPlanned, Unchanged, ignore
-from lading.flows import room, signed, threads
+from lading.flows import room, sharing, signed, threads
 from lading.ports import KeepsManifest, Source, Staging, Volume
 from lading.spec import ref as refs
 from lading.spec.clock import utc_now
@@ -252,13 +252,14 @@ def _bring(
     with volume.stage(order.model, order.version, transfer_id(order, volume.id)) as staging:
         todo = planning.plan(order.listing, staging.finished)
         emit(planned(order, todo, volume.shown))
-        if not order.replace:
-            volume.require_free(max(0, todo.fetch_bytes - staging.partial_bytes))
         if not todo.keep and order.foreseen is None:
             _foresee(order, source, cancel)
+        found, model = order.listing, order.model
         if order.replace:
-            todo = room.make(order.listing, order.model, todo, volume=volume, staging=staging, emit=emit)
-            volume.require_free(todo.fetch_bytes)
+            todo = room.make(found, model, todo, volume=volume, staging=staging, emit=emit)
+        else:
+            todo = sharing.share(found, model, todo, volume=volume, staging=staging, cancel=cancel, emit=emit)
+        volume.require_free(max(0, todo.fetch_bytes - staging.partial_bytes))
         files = _files(todo, order.choices, source, staging, cancel=cancel, emit=emit)
         if order.choices.signed_by is not None:
             signed.require(files, staging.read, order.choices.signed_by, order.left_out)

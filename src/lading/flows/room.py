@@ -3,15 +3,16 @@
 Going back then means pulling again; so nothing is removed before the source was seen to be whole, and to fit.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 from lading.errors import VolumeFull
 from lading.events import Emit, OldRemoved
+from lading.flows import sharing
 from lading.ports import KeepsFiles, Staging, Volume
 from lading.spec import units
 from lading.weights import plan as planning
-from lading.weights.listing import Entry, Listing
-from lading.weights.manifest import FileEntry, Manifest
+from lading.weights.listing import Listing
+from lading.weights.manifest import Manifest
 from lading.weights.plan import TransferPlan
 
 
@@ -27,11 +28,11 @@ def make(
     if not old:
         return todo
     _check_fits(todo, old, volume)
-    kept = _keep(todo, old, staging)
+    kept = sharing.take(todo.fetch, old, staging, progress=_ignore) if isinstance(staging, KeepsFiles) else []
     current = volume.current(model)
     for manifest in sorted(old, key=lambda one: one.version == current):  # the current one last: others may not be left
         volume.remove(model, manifest.version)
-    size_bytes = sum(manifest.size_bytes for manifest in old) - sum(file.size_bytes for file in kept.values())
+    size_bytes = sum(manifest.size_bytes for manifest in old) - sum(file.size_bytes for _, file in kept)
     emit(OldRemoved(model=model, versions=tuple(one.version for one in old), size_bytes=size_bytes))
     return planning.plan(listing, staging.finished)
 
@@ -46,21 +47,5 @@ def _check_fits(todo: TransferPlan, old: Sequence[Manifest], volume: Volume) -> 
         )
 
 
-def _keep(todo: TransferPlan, old: Sequence[Manifest], staging: Staging) -> Mapping[str, FileEntry]:
-    """The files that old versions have as they are to be, taken over; those whose content a source tells by its mark."""
-    kept: dict[str, FileEntry] = {}
-    if not isinstance(staging, KeepsFiles):
-        return kept
-    for entry in todo.fetch:
-        for manifest in old:
-            file = _same(entry, manifest)
-            if file is not None and staging.take(manifest, file):
-                kept[entry.path] = file
-                break
-    return kept
-
-
-def _same(entry: Entry, manifest: Manifest) -> FileEntry | None:
-    file = next((one for one in manifest.files if one.path == entry.path), None)
-    marked = entry.sha256 is not None or entry.etag is not None
-    return file if file is not None and marked and planning.matches(entry, file) else None
+def _ignore(count: int) -> None:
+    del count

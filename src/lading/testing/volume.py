@@ -27,7 +27,7 @@ from lading.errors import (
     VolumeError,
     VolumeFull,
 )
-from lading.ports import Staging, Volume
+from lading.ports import KeepsFiles, Staging, Volume
 from lading.volume import find
 from lading.volume.fs import Fs
 from lading.volume.local import LocalVolume
@@ -161,7 +161,9 @@ class VolumeContract:
                 write(staging, path, data)
             wanted = staging.finished
             write(staging, "unwanted/part.bin", b"x")
-            staging.open(Entry(path="unfinished.bin", size_bytes=2 << 20)).write(memoryview(b"x"), 0)  # so big: it is waited for
+            staging.open(Entry(path="unfinished.bin", size_bytes=2 << 20)).write(
+                memoryview(b"x"), 0
+            )  # so big: it is waited for
             directory = volume.publish(staging, manifest("tiny", "v1", wanted))
         assert files_of(directory) == CONTENT
         assert sorted(path.name for path in directory.iterdir()) == ["config.json", "empty.bin", "sub"]
@@ -683,6 +685,27 @@ class VolumeContract:
         assert (usage.staging_bytes, usage.other_bytes) == (3, 7)
         assert [folder.size_bytes for folder in usage.unmanaged] == [5]
         assert 0 < usage.free_bytes <= usage.capacity_bytes
+
+    def test_what_versions_share_counts_once(self, volume: Volume) -> None:
+        """A file taken over from an older version; one that is not what its manifest says is not taken."""
+        publish(volume, "tiny", "v1")
+        old = volume.manifest("tiny", "v1")
+        rotten = volume.root / "tiny" / "v1" / "config.json"
+        rotten.write_bytes(b"[]")
+        told: list[int] = []
+        with volume.stage("tiny", "v2", "t") as staging:
+            assert isinstance(staging, KeepsFiles)
+            taken = {file.path: staging.take(old, file, progress=told.append) for file in old.files}
+            assert taken == {path: path != "config.json" for path in CONTENT}
+            assert sum(told) >= len(CONTENT["sub/dir/weights.bin"])
+            write(staging, "config.json", CONTENT["config.json"])
+            volume.publish(staging, manifest("tiny", "v2", staging.finished, "2026-01-02T00:00:00Z"))
+        assert files_of(volume.root / "tiny" / "v2") == CONTENT
+        one, two = volume.usage().versions
+        shared = (volume.root / "tiny" / "v2" / "empty.bin").stat().st_nlink > 1  # else by reflinks, which nobody sees
+        assert (one.shared_bytes, two.shared_bytes) == (0, len(CONTENT["sub/dir/weights.bin"]) if shared else 0)
+        volume.remove("tiny", "v1")
+        assert files_of(volume.root / "tiny" / "v2") == CONTENT
 
 
 def loose(folder: Path, content: Content) -> None:

@@ -29,7 +29,7 @@ from lading.weights import layout
 from lading.weights.inventory import Adoption
 from lading.weights.layout import Leftover
 from lading.weights.listing import Entry
-from lading.weights.manifest import Manifest
+from lading.weights.manifest import FileEntry, Manifest
 
 Model = TypeVar("Model", bound=BaseModel)
 
@@ -357,6 +357,12 @@ class _Agent:
         found = self.staging(call).finished.values()
         return {"files": [file.model_dump(mode="json", exclude_none=True) for file in found]}
 
+    def take(self, stream: _Stream, call: dict[str, Any]) -> dict[str, Any]:
+        manifest, file = _document(Manifest, call, "manifest"), _document(FileEntry, call, "file")
+        taken = self.staging(call).take(manifest, file, progress=stream.progress)
+        stream.flush()
+        return {"taken": taken}
+
     def read_staged(self, stream: _Stream, call: dict[str, Any]) -> None:
         size_bytes = min(_number(call, "size_bytes"), wire.DATA_BYTES)
         data = self.staging(call).read(_text(call, "path"), _number(call, "offset"), size_bytes)
@@ -426,7 +432,7 @@ _READS: dict[str, Operation] = {
 }  # fmt: skip
 _CHANGES: dict[str, Operation] = {
     "use": _Agent.use, "remove": _Agent.remove, "sweep": _Agent.sweep, "adopt": _Agent.adopt, "stage": _Agent.stage,
-    "finished": _Agent.finished, "read_staged": _Agent.read_staged, "write": _Agent.write, "publish": _Agent.publish,
+    "finished": _Agent.finished, "take": _Agent.take, "read_staged": _Agent.read_staged, "write": _Agent.write, "publish": _Agent.publish,
     "mend": _Agent.mend, "replace": _Agent.replace, "discard": _Agent.discard,
 }  # fmt: skip
 

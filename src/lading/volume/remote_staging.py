@@ -8,10 +8,11 @@ from lading.errors import LadingError, VolumeError
 from lading.volume import link as links
 from lading.volume import wire
 from lading.volume.link import Link, Stream
+from lading.volume.reading import Progress
 from lading.volume.wire import Kind
 from lading.weights import names
 from lading.weights.listing import Entry
-from lading.weights.manifest import FileEntry
+from lading.weights.manifest import FileEntry, Manifest
 from lading.weights.parts import Part
 
 
@@ -48,6 +49,14 @@ class RemoteStaging:
         if wire.answered(entry.size_bytes):
             stream.next(Kind.EVENT)
         return RemoteStagedFile(stream, entry)
+
+    def take(self, manifest: Manifest, file: FileEntry, *, progress: Progress) -> bool:
+        """Take *file* of a published version over as finished, without its bytes, where it lies."""
+        found = self._link.ask(
+            "take", tell=progress, staging=self._number, manifest=manifest.model_dump(mode="json", exclude_none=True),
+            file=file.model_dump(mode="json", exclude_none=True),
+        )  # fmt: skip
+        return bool(found.get("taken"))
 
     def read(self, path: str, offset: int, size_bytes: int) -> bytes:
         """Up to *size_bytes* of a finished file from *offset* on."""

@@ -1,7 +1,5 @@
 """A transfer's own directory, and the files written to it: part by part, journalled when durable."""
 
-import errno
-import hashlib
 import os
 import threading
 import time
@@ -12,12 +10,13 @@ from pathlib import Path
 
 from lading.errors import LadingError, VolumeError, VolumeFull
 from lading.spec import units
-from lading.volume import faults
+from lading.volume import faults, reading, sharing
 from lading.volume import fs as files
 from lading.volume import journal as journals
 from lading.volume.fs import Fs
 from lading.volume.journal import Journal, Started
 from lading.volume.lock import Held
+from lading.volume.reading import Progress
 from lading.volume.writing import OpenFile, Ways
 from lading.weights import names
 from lading.weights.listing import Entry
@@ -29,9 +28,6 @@ BATCH_BYTES = 64 << 20
 """So much of one file is at most written again after a kill, beside what was under way."""
 BATCH_S = 0.25
 """From a slow source so much time: at full speed the bytes come first, and cost no more for it."""
-
-#: What a file system says that has no hard links, or not for this file.
-_NO_LINKS = frozenset({errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK, errno.EXDEV})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -122,22 +118,18 @@ class LocalStaging:
                 self.fs.unlink(path)  # of an attempt that may still write to it: give it a file of its own
             return LocalStagedFile(self, entry, path, self.fs.create(path))
 
-    def take(self, manifest: Manifest, file: FileEntry) -> bool:
-        """Take *file* of a published version over as finished, by a second name; its bytes are hashed again first.
+    def take(self, manifest: Manifest, file: FileEntry, *, progress: Progress) -> bool:
+        """Take *file* of a published version over as finished, without its bytes; they are hashed again first.
 
-        False where it is not what the manifest says, or the file system has no second names.
+        False where it is not what the manifest says, or the file system has neither reflinks nor hard links.
         """
         source, target = self.root / manifest.file_path(names.check(file.path)), self.directory / file.path
         with faults.translated(self.root, f"keep {file.path}"):
-            if not _has_content(source, file):
+            if not _has_content(self.root, manifest, file, progress):
                 return False
             with self._begin:
                 self._prepare(target)
-            try:
-                self.fs.link(source, target)
-            except OSError as error:
-                if error.errno not in _NO_LINKS:
-                    raise
+            if not sharing.share(self.fs, source, target, mode=self.modes.file, may_link=not manifest.is_adopted):
                 return False
             self.fs.sync_directory(target.parent)
             self.journal.file(file)
@@ -306,11 +298,12 @@ class LocalStagedFile:
             file.close()
 
 
-def _has_content(path: Path, file: FileEntry) -> bool:
-    if not _has_size(path, file.size_bytes):
-        return False
-    with path.open("rb") as data:
-        return hashlib.file_digest(data, "sha256").hexdigest() == file.sha256
+def _has_content(root: Path, manifest: Manifest, file: FileEntry, progress: Progress) -> bool:
+    try:
+        _, sha256 = reading.hash_plain(root, manifest.file_path(file.path), file.size_bytes, progress)
+    except OSError:
+        return False  # whatever is wrong with it, it is not what is wanted
+    return sha256 == file.sha256
 
 
 def _has_size(path: Path, size_bytes: int) -> bool:

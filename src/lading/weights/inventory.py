@@ -44,6 +44,8 @@ class VersionUsage(Stored):
     version: str
     size_bytes: int
     current: bool
+    shared_bytes: int = 0
+    """Of these, in files that an earlier version here has, too (hard links): they take no room twice."""
     adopted: bool
     """It lies where it lay, and stays there when it is removed from the list."""
 
@@ -65,8 +67,8 @@ class Usage(Stored):
 
     @property
     def published_bytes(self) -> int:
-        """All versions together."""
-        return sum(version.size_bytes for version in self.versions)
+        """All versions together, what they share counted once."""
+        return sum(version.size_bytes - version.shared_bytes for version in self.versions)
 
 
 class Adoption(Stored):
