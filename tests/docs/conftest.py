@@ -29,6 +29,15 @@ def on_claims(namespace, tiny_hf, tmp_path, tmp_path_factory, monkeypatch):
         yield {"KUBECONFIG": str(namespace.admin)}
 
 
+@pytest.fixture
+def at_sources(hub, tiny_hf):
+    """For docs/sources.md: a hub with a model in two forms at `HF_ENDPOINT`."""
+    repository = hub.repository("acme/tiny-chat")
+    repository.commit_folder(tiny_hf)
+    repository.commit({"pytorch_model.bin": b"weights", "LICENSE": b"free"})
+    return {"HF_ENDPOINT": hub.url}
+
+
 def connect(namespace, store):
     """The data connection `minio`, as OpenShift AI writes one."""
     namespace.secret(
