@@ -9,6 +9,7 @@ import fcntl
 import os
 import stat
 from contextlib import suppress
+from contextlib import suppress
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -107,6 +108,12 @@ class Fs:
     def sync_data(self, descriptor: int) -> None:
         """Make a file's bytes durable, and of its metadata what is needed to read them."""
         getattr(os, "fdatasync", os.fsync)(descriptor)
+
+    def begin_sync(self, descriptor: int) -> None:
+        """Start a file's bytes on their way to the disk, and wait for nothing; silent where there is no such call."""
+        if hasattr(os, "posix_fadvise"):
+            with suppress(OSError):
+                os.posix_fadvise(descriptor, 0, 0, os.POSIX_FADV_DONTNEED)
 
     def sync(self, descriptor: int) -> None:
         """Make a file's bytes durable."""

@@ -105,6 +105,10 @@ class Journal:
         """Say that a file is finished; the caller made it durable."""
         self._append({"file": entry.model_dump(mode="json", exclude_none=True)})
 
+    def files(self, entries: Sequence[FileEntry]) -> None:
+        """Say it of several, by one write."""
+        self._append(*({"file": entry.model_dump(mode="json", exclude_none=True)} for entry in entries))
+
     def parts(self, path: str, started: Started) -> None:
         """Say that more parts of a file are durable."""
         done = [[part.offset, part.size_bytes, part.crc64nvme] for part in started.parts]
@@ -116,9 +120,10 @@ class Journal:
         """Say which directory is about to be renamed to *path*."""
         self._append({"publishing": {"path": path, "inode": inode}})
 
-    def _append(self, fact: Mapping[str, object]) -> None:
+    def _append(self, *facts: Mapping[str, object]) -> None:
+        lines = "\n".join(json.dumps(fact) for fact in facts)
         with self._lock:
-            files.append_line(self._fs, self.path, json.dumps(fact).encode(), mode=self._mode)
+            files.append_line(self._fs, self.path, lines.encode(), mode=self._mode)
 
 
 def _parsed(line: bytes) -> Any:

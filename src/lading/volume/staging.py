@@ -16,6 +16,7 @@ from lading.volume import journal as journals
 from lading.volume.fs import Fs
 from lading.volume.journal import Journal, Started
 from lading.volume.lock import Held
+from lading.volume.together import SMALL_BYTES, Together, Waiting
 from lading.volume.reading import Progress
 from lading.volume.writing import OpenFile, Ways
 from lading.weights import names
@@ -74,15 +75,17 @@ class LocalStaging:
         self.modes = modes
         self.published = published
         self.ways = Ways(fs, directory)
+        self.together = Together(self._commit)
         self._begin = threading.Lock()
         self._begun = False
         self._earlier: Mapping[str, Started] = {}
 
     @property
     def finished(self) -> Mapping[str, FileEntry]:
-        """Finished files by path; those of the journal whose size on disk is still right."""
+        """Finished files by path; those of the journal whose size on disk is still right. All are durable."""
         if self.published is not None:
             return {file.path: file for file in self.published.files}
+        self.together.flush()
         found = journals.read(self.journal.path).finished
         return {path: file for path, file in found.items() if _has_size(self.directory / path, file.size_bytes)}
 
@@ -135,11 +138,34 @@ class LocalStaging:
             self.journal.file(file)
         return True
 
+    def settle(self) -> None:
+        """Make durable and journal what still waits for that; where it fails, that comes again in the next attempt."""
+        with suppress(LadingError):
+            self.together.flush()
+
     def read(self, path: str, offset: int, size_bytes: int) -> bytes:
         """Up to *size_bytes* of a finished file from *offset* on."""
         with faults.translated(self.root, f"read {path}"), (self.directory / names.check(path)).open("rb") as file:
             file.seek(offset)
             return file.read(size_bytes)
+
+    def _commit(self, batch: Sequence[Waiting]) -> None:
+        """Make files durable, then their names, then journal them."""
+        try:
+            for one in batch:
+                one.file.begin_sync()
+            for one in batch:
+                with faults.translated(self.root, f"finish {one.entry.path}"):
+                    one.file.sync()
+        finally:
+            for one in batch:
+                one.file.close()
+        for one in batch:
+            check_ours(one)
+        with faults.translated(self.root, f"finish {batch[-1].entry.path}"):
+            for directory in {one.path.parent for one in batch}:
+                self.fs.sync_directory(directory)
+            self.journal.files([one.entry for one in batch])
 
     def _resumable(self, entry: Entry) -> Started | None:
         """What the journal has of *entry*, when the file on disk is that file still, and the content that content."""
@@ -229,16 +255,13 @@ class LocalStagedFile:
                 self._flush()
 
     def finish(self, size_bytes: int, sha256: str) -> FileEntry:
-        """Make it durable, then its name, then journal it."""
+        """Make it durable, then its name, then journal it: at once, or a small one together with others."""
         staging, file = self._staging, self._opened()
         entry = FileEntry(path=self._entry.path, size_bytes=size_bytes, sha256=sha256, etag=self._entry.etag)
         with self._translated("finish"):
             staging.fs.chmod(self._path, staging.modes.file)
-            file.sync()
-            self._close()
-            self._check_ours(file, size_bytes)
-            staging.fs.sync_directory(self._path.parent)
-            staging.journal.file(entry)
+        self._file = None
+        staging.together.add(Waiting(file, self._path, entry), at_once=size_bytes > SMALL_BYTES)
         return entry
 
     def leave(self) -> None:
@@ -276,15 +299,6 @@ class LocalStagedFile:
             self._staging.journal.parts(entry.path, started)
             self._flushed_s = time.monotonic()
 
-    def _check_ours(self, file: OpenFile, size_bytes: int) -> None:
-        """That the name still leads to what was written: not to a file of an attempt that lost its lock."""
-        found = self._path.lstat()
-        if (found.st_ino, found.st_size) != (file.inode, size_bytes):
-            raise VolumeError(
-                f"{self._entry.path} was changed while it was written, by another attempt at the same pull",
-                hint="run the pull again when no other is running",
-            )
-
     def _translated(self, doing: str) -> AbstractContextManager[None]:
         return faults.translated(self._staging.root, f"{doing} {self._entry.path}")
 
@@ -296,6 +310,19 @@ class LocalStagedFile:
         file, self._file = self._file, None
         if file is not None:
             file.close()
+
+
+def check_ours(one: Waiting) -> None:
+    """That the name still leads to what was written: not to a file of an attempt that lost its lock."""
+    try:
+        found = one.path.lstat()
+    except (FileNotFoundError, NotADirectoryError):
+        found = None
+    if found is None or (found.st_ino, found.st_size) != (one.file.inode, one.entry.size_bytes):
+        raise VolumeError(
+            f"{one.entry.path} was changed while it was written, by another attempt at the same pull",
+            hint="run the pull again when no other is running",
+        )
 
 
 def _has_content(root: Path, manifest: Manifest, file: FileEntry, progress: Progress) -> bool:

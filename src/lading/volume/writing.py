@@ -70,6 +70,10 @@ class OpenFile:
         """Make what was written durable."""
         self._fs.sync_data(self._buffered)
 
+    def begin_sync(self) -> None:
+        """Start its bytes on their way to the disk."""
+        self._fs.begin_sync(self._buffered)
+
     def sync(self) -> None:
         """As `sync_data`, with all metadata."""
         self._fs.sync(self._buffered)
