@@ -10,17 +10,17 @@ import random
 import socket
 import threading
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import TypeVar
 
 import lading
 from lading import transfer
-from lading.errors import Cancelled, NotPublished, SourceTransient
+from lading.errors import Cancelled, NotPublished, SourceChanged, SourceTransient
 from lading.events import Emit, Notice, Published, PullPlanned, Unchanged, ignore
 from lading.flows import room, sharing, signed, threads
-from lading.ports import KeepsManifest, Source, Staging, Volume
+from lading.ports import KeepsManifest, Source, Staging, TakesOver, Volume
 from lading.spec import ref as refs
 from lading.spec.clock import utc_now
 from lading.spec.pull import PLAIN, Choices
@@ -34,7 +34,19 @@ from lading.weights.selection import Selection
 
 T = TypeVar("T")
 VERSION_DIGITS = 12
+CHANGES_BORNE = 3
+"""How often a source may change during one pull: one that never rests is told."""
 RESOLVE = transfer.Patience(attempts=4, first_wait_s=0.2)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Asked:
+    """What somebody wants: enough to decide it again where the source changes meanwhile."""
+
+    ref: Reference
+    model: str | None
+    version: str | None
+    choices: Choices
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,6 +55,7 @@ class Order:
 
     Attributes:
         choices: What it was decided by.
+        asked: From which it was decided; None: it cannot be decided again.
         published: The manifest of that version, or of another one of the same model with this very content.
         replace: The model's other versions go before it comes (`lading.flows.room`).
         foreseen: Its format, checked at the source; None where it was not.
@@ -55,6 +68,7 @@ class Order:
     model: str
     version: str
     choices: Choices = PLAIN
+    asked: Asked | None = None
     published: Manifest | None = None
     foreseen: str | None = None
     replace: bool = False
@@ -103,6 +117,7 @@ async def decide(
     """
     model = refs.check_model(model) if model else None
     version = refs.check_version(version) if version else None
+    asked = Asked(ref=ref, model=model, version=version, choices=choices)
     if choices.signed_by is not None:
         signing.signer(choices.signed_by)  # a key that is none is told before anything else is done
     listed = await resolved(source, ref)
@@ -116,6 +131,7 @@ async def decide(
         model=name,
         version=published.version if published else version or proposed(found),
         choices=choices,
+        asked=asked,
         published=published,
         left_out=frozenset(entry.path for entry in selected.left_out),
         saved_bytes=selected.bytes_saved,
@@ -132,7 +148,43 @@ async def decide(
 async def fulfil(
     order: Order, source: Source, volume: Volume, *, use: bool = True, user: str | None = None, emit: Emit = ignore
 ) -> Published | Unchanged:
-    """Do what was decided; see `pull`. *user* asked for it; None: who runs this process."""
+    """Do what was decided; see `pull`. *user* asked for it; None: who runs this process.
+
+    Where the source changes meanwhile it is decided again, a few times: what is as it was is not fetched again, and no two
+    contents are mixed.
+    """
+    earlier: tuple[str, ...] = ()
+    while True:
+        try:
+            return await _fulfilled(order, source, volume, earlier, use=use, user=user, emit=emit)
+        except SourceChanged as change:
+            newer = await _decided_again(order, source, volume) if len(earlier) < CHANGES_BORNE else None
+            if newer is None:
+                raise
+            emit(Notice(message=f"{change.message}: going on with what is there now"))
+            earlier = (*earlier, transfer_id(order, volume.id))
+            order = newer
+
+
+async def _decided_again(order: Order, source: Source, volume: Volume) -> Order | None:
+    """*order* for what the source has now; None where that is what it had."""
+    asked = order.asked
+    if asked is None:
+        return None
+    newer = await decide(source, volume, asked.ref, model=asked.model, version=asked.version, choices=asked.choices)
+    return None if newer.listing == order.listing else replace(newer, replace=order.replace)
+
+
+async def _fulfilled(
+    order: Order,
+    source: Source,
+    volume: Volume,
+    earlier: Sequence[str],
+    *,
+    use: bool,
+    user: str | None,
+    emit: Emit,
+) -> Published | Unchanged:
     for note in order.listing.notes:
         emit(Notice(message=note))
     if order.published is not None:
@@ -145,7 +197,7 @@ async def fulfil(
         emit(Notice(message=note))
 
     def bring(tell: Emit, cancel: threading.Event) -> Published:
-        return _bring(order, source, volume, use=use, by=who(user), cancel=cancel, emit=tell)
+        return _bring(order, source, volume, earlier, use=use, by=who(user), cancel=cancel, emit=tell)
 
     return await threads.told(bring, emit)
 
@@ -240,16 +292,20 @@ def _bring(
     order: Order,
     source: Source,
     volume: Volume,
+    earlier: Sequence[str],
     *,
     use: bool,
     by: PublishedBy,
     cancel: threading.Event,
     emit: Emit,
 ) -> Published:
-    """The blocking part, under the model's lock."""
+    """The blocking part, under the model's lock. *earlier* are transfers of what the same source had a moment ago."""
     began = time.monotonic()
     origin = SourceEntry(ref=order.listing.origin or str(order.listing.ref), revision=order.listing.revision)
     with volume.stage(order.model, order.version, transfer_id(order, volume.id)) as staging:
+        if isinstance(staging, TakesOver):
+            for transfer_of in earlier:
+                staging.take_over(transfer_of, order.listing.entries)
         todo = planning.plan(order.listing, staging.finished)
         emit(planned(order, todo, volume.shown))
         if not todo.keep and order.foreseen is None:
@@ -274,7 +330,8 @@ def _bring(
             published_at=utc_now(),
             published_by=by,
         )
-        for note in selection.inside(sizes, staging.read):
+        unforeseen = selection.warnings(sizes, found.ref) if unpacked.is_stream(found) else []
+        for note in (*unforeseen, *selection.inside(sizes, staging.read)):
             emit(Notice(message=note))
         if cancel.is_set():
             raise Cancelled("interrupted")

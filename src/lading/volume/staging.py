@@ -16,10 +16,11 @@ from lading.volume import journal as journals
 from lading.volume.fs import Fs
 from lading.volume.journal import Journal, Started
 from lading.volume.lock import Held
-from lading.volume.together import SMALL_BYTES, Together, Waiting
 from lading.volume.reading import Progress
+from lading.volume.together import SMALL_BYTES, Together, Waiting
 from lading.volume.writing import OpenFile, Ways
-from lading.weights import names
+from lading.weights import layout, names
+from lading.weights import plan as planning
 from lading.weights.listing import Entry
 from lading.weights.manifest import FileEntry, Manifest
 from lading.weights.parts import Part
@@ -99,7 +100,7 @@ class LocalStaging:
         """What unfinished files have taken of the volume already."""
         facts = journals.read(self.journal.path)
         unfinished = (item for item in facts.started.items() if item[0] not in facts.finished)
-        found = (self._standing(path, started) for path, started in unfinished)
+        found = (_standing(self.directory / names.check(path), started) for path, started in unfinished)
         return sum(one.st_blocks * 512 for one in found if one is not None)
 
     def open(self, entry: Entry) -> "LocalStagedFile":
@@ -120,6 +121,28 @@ class LocalStaging:
             elif path.is_symlink() or path.exists():
                 self.fs.unlink(path)  # of an attempt that may still write to it: give it a file of its own
             return LocalStagedFile(self, entry, path, self.fs.create(path))
+
+    def take_over(self, transfer: str, entries: Sequence[Entry]) -> None:
+        """Give finished files and journalled parts of another transfer of this model a place in this one."""
+        there, facts = self.root / layout.incoming(transfer), journals.read(self.root / layout.journal(transfer))
+        with faults.translated(self.root, f"go on with {transfer}"):
+            for entry in (one for one in entries if one.sha256 or one.etag):
+                file, started = facts.finished.get(entry.path), facts.started.get(entry.path)
+                source, target = there / names.check(entry.path), self.directory / entry.path
+                if target.exists():
+                    continue
+                if file is not None and planning.matches(entry, file) and _has_size(source, file.size_bytes):
+                    self._move_here(source, target)
+                    self.journal.file(file)
+                elif started is not None and _is_of(source, started, entry):
+                    self._move_here(source, target)
+                    self.journal.parts(entry.path, started)
+                    self._earlier = {**self._earlier, entry.path: started}
+
+    def _move_here(self, source: Path, target: Path) -> None:
+        with self._begin:
+            self._prepare(target)
+        files.move(self.fs, source, target)
 
     def take(self, manifest: Manifest, file: FileEntry, *, progress: Progress) -> bool:
         """Take *file* of a published version over as finished, without its bytes; they are hashed again first.
@@ -170,17 +193,7 @@ class LocalStaging:
     def _resumable(self, entry: Entry) -> Started | None:
         """What the journal has of *entry*, when the file on disk is that file still, and the content that content."""
         started = self._earlier.get(entry.path)
-        if started is None or (started.size_bytes, started.etag) != (entry.size_bytes, entry.etag):
-            return None
-        return started if self._standing(entry.path, started) is not None else None
-
-    def _standing(self, path: str, started: Started) -> os.stat_result | None:
-        """The file on disk, if it is the one whose parts were journalled."""
-        try:
-            found = (self.directory / names.check(path)).lstat()
-        except (FileNotFoundError, NotADirectoryError):
-            return None
-        return found if files.is_regular(found) and found.st_ino == started.inode else None
+        return started if started and _is_of(self.directory / entry.path, started, entry) else None
 
     def _check_room(self, entry: Entry, resumed: bool) -> None:
         free_bytes = faults.free_bytes(self.root)
@@ -310,6 +323,21 @@ class LocalStagedFile:
         file, self._file = self._file, None
         if file is not None:
             file.close()
+
+
+def _is_of(path: Path, started: Started, entry: Entry) -> bool:
+    """Whether the file at *path* is the one whose parts were journalled, and of that content."""
+    same = (started.size_bytes, started.etag) == (entry.size_bytes, entry.etag)
+    return same and _standing(path, started) is not None
+
+
+def _standing(path: Path, started: Started) -> os.stat_result | None:
+    """The file on disk, if it is the one whose parts were journalled."""
+    try:
+        found = path.lstat()
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    return found if files.is_regular(found) and found.st_ino == started.inode else None
 
 
 def check_ours(one: Waiting) -> None:
