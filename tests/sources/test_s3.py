@@ -487,3 +487,41 @@ def test_who_may_not_ask_is_told_nothing(bucket):
             assert read(source, entry) == DATA
 
         with_source(bucket.source(endpoint=server.url), check)
+
+
+# -------------------------------------------------------------------------------------------------------------- a pull
+
+
+@pytest.fixture
+def pulled(lading, bucket):
+    """Pulls what is below `m` through a server that may lie; the finished command."""
+    return lambda server, *options: lading(
+        "pull", f"s3://{bucket.name}/m", "volume", "--model", "m", "--expect", "any", "--endpoint", server.url, *options
+    )
+
+
+def test_bytes_that_changed_on_the_way_are_fetched_again(bucket, pulled, tmp_path):
+    """The store's own checksum shows it; the second time they are right."""
+    bucket.put("m/a", DATA, ChecksumAlgorithm="CRC64NVME")
+    with faulty.serving(faulty.Upstream(bucket.endpoint)) as server:
+        server.plan(faults.wrong(1000), path="*/m/a", at=1000)
+        result = pulled(server, "--version", "v1")
+    assert result.returncode == 0, result.stderr
+    assert (tmp_path / "volume/m/v1/a").read_bytes() == DATA
+
+
+def test_bytes_that_are_not_what_the_store_says_are_never_published(bucket, pulled, tmp_path):
+    """Wrong at rest: they were read twice, and differ both times."""
+    bucket.put("m/a", DATA, ChecksumAlgorithm="CRC64NVME")
+    with faulty.serving(faulty.Upstream(bucket.endpoint)) as server:
+        server.plan(faults.header("x-amz-checksum-crc64nvme", "AAAAAAAAAAA="), path="*/m/a", method="HEAD", times=None)
+        result = pulled(server, "--version", "v1")
+    assert result.returncode == 4
+    assert "m/a" in result.stderr or " a " in result.stderr
+    assert not (tmp_path / "volume/m/v1").exists()
+
+
+def test_a_version_may_be_pulled_by_a_job(bucket):
+    """It is no secret: a Job's document may hold it."""
+    assert SourceRef(scheme="s3", location="b/k?versionId=1").shown == "s3://b/k?versionId=1"
+    assert SourceRef(scheme="https", location="u:p@h/k?signature=1").shown == "https://h/k"

@@ -105,6 +105,8 @@ class Access:
         self._used = threading.local()
         with _configured():
             session = botocore.session.get_session()
+            # Times are of no use here, and reading them takes as long as all else of a listing.
+            session.get_component("response_parser_factory").set_parser_defaults(timestamp_parser=str)
             verify = choices.verify_tls and os.environ.get(VERIFY_TLS_VARIABLE) != "false"
             self.trust = Trust(cafile=_authorities(session), verify=verify)
             self._credentials = None if os.environ.get(ANONYMOUS_VARIABLE) == "true" else session.get_credentials()

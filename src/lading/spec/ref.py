@@ -64,7 +64,12 @@ class SourceRef:
 
     @property
     def shown(self) -> str:
-        """As it may be shown: without user, password and query, any of which may be a secret."""
+        """As it may be shown: without user, password and query, any of which may be a secret.
+
+        What looks like a query in ``s3://`` is none: it is part of a key, or names a version.
+        """
+        if self.scheme == "s3":
+            return str(self)
         host, slash, path = self.location.partition("?")[0].partition("/")
         return f"{self.scheme}://{host.rpartition('@')[2]}{slash}{path}"
 
