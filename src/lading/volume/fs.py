@@ -9,7 +9,6 @@ import fcntl
 import os
 import stat
 from contextlib import suppress
-from contextlib import suppress
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
