@@ -107,16 +107,14 @@ def _pays(fs: Fs, directory: Path) -> bool:
 def _trial(fs: Fs, directory: Path, data: memoryview, *, direct: bool) -> float:
     """How long a file that is removed at once takes to be written durably."""
     path = directory / f".trial-{secrets.token_hex(8)}"
-    descriptor = fs.create(path)
+    fs.close(fs.create(path))
     try:
-        if direct:
-            fs.close(descriptor)
-            descriptor = fs.reopen(path, True)
+        descriptor = fs.reopen(path, direct)
+    finally:
         fs.unlink(path)
+    try:
         return _timed(lambda: _written(fs, descriptor, data, _STEP_BYTES if direct else files.WRITE_BYTES))
     finally:
-        with suppress(FileNotFoundError):
-            fs.unlink(path)
         fs.close(descriptor)
 
 
