@@ -15,9 +15,10 @@ from hypothesis import strategies as st
 from tests.testbed import require
 
 from lading.errors import InvalidInput, SourceError, SourceTransient
-from lading.sources.connection import without_secrets, without_user
 from lading.sources.checksums import Named, parse_list
-from lading.sources.http import HttpSource
+from lading.sources.connection import without_secrets, without_user
+from lading.sources.http import UNCHECKED, HttpSource
+from lading.spec.pull import Choices
 from lading.spec.ref import SourceRef
 from lading.testing import web
 
@@ -216,3 +217,57 @@ def test_a_store_whose_certificate_is_not_to_be_checked_is_read(secure):
     count = reader.read_into(Entry(path="model.bin", key="model.bin", size_bytes=None), 0, memoryview(buffer))
     reader.close()
     assert bytes(buffer[:count]) == b"secret weights"
+
+
+@pytest.mark.real("openssl")
+def test_an_unchecked_certificate_is_said(secure):
+    url, _ = secure
+    source = HttpSource(choices=Choices(verify_tls=False))
+    listing = resolve(source, url)
+    assert read(source, listing.entries[0]) == b"secret weights"
+    assert listing.notes == (UNCHECKED,)
+    source.close()
+
+
+def test_a_password_is_sent_as_a_header_and_never_shown(server, source):
+    server.password = "me:s3cret"
+    listing = resolve(source, server.url.replace("http://", "http://me:s3cret@") + "/d/a.bin")
+    assert read(source, listing.entries[0]) == b"a" * 1000
+    assert "s3cret" not in repr((listing.ref, listing.notes, listing.name, listing.revision))
+
+
+def test_a_password_does_not_go_along_to_another_place(server, source):
+    with web.serving({"a.bin": b"elsewhere"}) as other:
+        server.password = "me:s3cret"
+        server.redirects["d/a.bin"] = f"{other.url}/a.bin"
+        resolve(source, server.url.replace("http://", "http://me:s3cret@") + "/d/a.bin")
+        assert other.asked
+        assert not any("Authorization" in headers for headers in other.headers)
+
+
+def test_what_is_compressed_on_the_way_is_refused(source):
+    """Its size, mark and ranges are those of other bytes."""
+
+    class Compressing(http.server.BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def do_GET(self):
+            self.send_response(200)
+            self.send_header("Content-Encoding", "gzip")
+            self.send_header("Transfer-Encoding", "chunked")
+            self.end_headers()
+            if self.command == "GET":
+                self.wfile.write(b"4\r\n\x1f\x8b\x08\x00\r\n0\r\n\r\n")
+
+        do_HEAD = do_GET  # noqa: N815 - the base class's names
+
+        def log_message(self, *said):
+            """Say nothing."""
+
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Compressing) as other:
+        threading.Thread(target=other.serve_forever, args=(0.02,), daemon=True).start()
+        listing = resolve(source, f"http://127.0.0.1:{other.server_address[1]}/model.json?x")
+        with pytest.raises(SourceError, match="compressed"):
+            read(source, listing.entries[0])
+        source.close()
+        other.shutdown()

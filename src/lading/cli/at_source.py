@@ -13,6 +13,7 @@ from lading.flows.look import Seen
 from lading.spec import pull as choosing
 from lading.spec import units
 from lading.spec.ref import SourceRef
+from lading.weights import unpacked
 from lading.weights.folders import TOP
 from lading.weights.listing import Listing
 
@@ -33,6 +34,9 @@ async def list_source(ref: SourceRef, reaching: Reaching, output: Output, *, fil
             output.result(_document(listing, one))
     elif seen:
         _tell_rows(output, seen)
+    elif unpacked.is_stream(listing):
+        size = units.show_bytes(listing.size_bytes)
+        output.say(f"{ref.shown} is an archive of {size}: what is in it is known only while it is unpacked")
     else:
         size = units.show_bytes(listing.size_bytes)
         output.say(f"no model is at {ref.shown}: {units.show_count(len(listing.entries), 'file')}, {size}")

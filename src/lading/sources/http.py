@@ -34,6 +34,7 @@ from lading.spec.ref import Reference, SourceRef
 from lading.weights import archive, listing
 from lading.weights.listing import Entry, Listing
 
+UNCHECKED = "the server's certificate is not checked: anyone on the way can answer in its place"
 _ASKED_AT_ONCE = 8
 _BESIDE_LIMIT_BYTES = 1 << 20
 
@@ -54,7 +55,9 @@ class HttpSource:
         """The one file, the files of an archive, or those of the list, each with size and mark (one HEAD each)."""
         if not isinstance(ref, SourceRef) or ref.scheme not in {"http", "https"}:
             raise InvalidReference(f"{ref} is not an http(s) address")
-        return await asyncio.to_thread(self._resolve, ref)
+        found = await asyncio.to_thread(self._resolve, ref)
+        unchecked = () if self._trust.verify or ref.scheme == "http" else (UNCHECKED,)
+        return replace(found, notes=(*unchecked, *found.notes))
 
     def read_into(self, entry: Entry, offset: int, buffer: memoryview, *, end: int | None = None) -> int:
         """See `lading.ports.Source.read_into`."""

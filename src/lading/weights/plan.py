@@ -65,7 +65,7 @@ def plan(listing: Listing, finished: Mapping[str, FileEntry], published: Manifes
 
 def matches(entry: Entry, file: FileEntry) -> bool:
     """Whether *file* is the content that *entry* stands for, as far as the source tells."""
-    if entry.size_bytes is not None and entry.size_bytes != file.size_bytes:
+    if entry.archive is not None or entry.size_bytes not in {None, file.size_bytes}:
         return False
     if entry.sha256 is not None:
         return entry.sha256 == file.sha256
