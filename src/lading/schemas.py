@@ -86,6 +86,11 @@ ANSWERS = (
     Published(name="job-listed", kind=jobs.JobListed, what="One Job of ours, as `lading jobs` lists it."),
     Published(name="job-started", kind=jobs.JobStarted, what="A Job that `lading pull --detach` left running."),
     Published(name="file-difference", kind=weights.FileDifference, what="One line of `lading diff`."),
+    Published(
+        name="version-difference",
+        kind=weights.VersionDifference,
+        what="How two versions differ: the last line of `lading diff`.",
+    ),
     Published(name="kept", kind=weights.Kept, what="One thing that `lading prune` left, and why."),
     Published(name="listed-file", kind=weights.ListedFile, what="One file, as `lading ls --files` lists it."),
     Published(name="listed-version", kind=weights.ListedVersion, what="One version, as `lading ls` lists it."),

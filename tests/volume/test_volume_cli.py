@@ -266,5 +266,5 @@ def test_adopt_cat_du_and_diff(ran, volume):
     assert ran("du", "vol").stdout.startswith("HERE/vol: 10.3 kB published, 1.00 kB staged; ")
     assert ran("diff", "vol/tiny@v2", "vol/tiny@v3").stdout.endswith("have the same 1 file, byte for byte\n")
     differ = ran("diff", "vol/tiny@v1", "vol/tiny@v2").stdout.splitlines()
-    assert differ[0] == "tiny@v1 and tiny@v2 differ in 3 files; 0 are the same"
+    assert differ[0] == "tiny@v1 and tiny@v2 differ in 3 files; 0 are the same; a switch to the second loads 3 B anew"
     assert differ[2] == "changed\tconfig.json\t2 B\t3 B"

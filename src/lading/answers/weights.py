@@ -103,12 +103,40 @@ class FileDifference(Answer):
     """One file that is not the same in two versions, as `lading diff` lists it."""
 
     path: str
-    change: Literal["added", "removed", "changed"]
-    """What the second version did to the first."""
+    change: Literal["added", "removed", "changed", "unknown"]
+    """What the second version did to the first; ``unknown``: neither side tells whether its bytes are the same."""
     size_bytes: tuple[int | None, int | None]
     """In the first and in the second."""
     sha256: tuple[str | None, str | None]
-    """64 hex digits each."""
+    """64 hex digits each, where they are known."""
+
+
+class Changed(Answer):
+    """A key of `config.json`, or a tensor's type and shape, in two versions."""
+
+    name: str
+    before: str | None = None
+    """In the first; a key's value as JSON. Null: it has none."""
+    after: str | None = None
+
+
+class VersionDifference(Answer):
+    """How two versions differ: the last line of `lading diff`, after one line per file."""
+
+    first: str
+    second: str
+    same: bool
+    """Whether all files are the same, byte for byte."""
+    same_files: int
+    different_files: int
+    load_bytes: int
+    """What a switch to the second reads anew: all of its files that are not the same."""
+    config: tuple[Changed, ...] = ()
+    """Keys of config.json, as ``text_config.hidden_size``."""
+    tensors: tuple[Changed, ...] = ()
+    """Of safetensors files: added, removed, or of another type or shape."""
+    problem: str | None = None
+    """Why keys or tensors could not be compared."""
 
 
 class ShownVersion(_Version):

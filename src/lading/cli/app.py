@@ -23,7 +23,7 @@ COMMANDS: dict[str, tuple[str, str, str]] = {
     "verify": ("lading.cli.verify:verify", "Weights", "Hash a model's files again and compare them with its manifest."),
     "ls": ("lading.cli.volume:ls", "Weights", "List the models and versions on a volume, or the models at a source."),
     "show": ("lading.cli.volume:show", "Weights", "Show the manifest of a model."),
-    "diff": ("lading.cli.contents:diff", "Weights", "Show which files differ between two versions."),
+    "diff": ("lading.cli.diff:diff", "Weights", "Show how two versions differ: files, keys of config.json, tensors."),
     "cat": ("lading.cli.contents:cat", "Weights", "Print a file of a model on stdout."),
     "du": ("lading.cli.contents:du", "Weights", "Show what everything on a volume takes."),
     "adopt": ("lading.cli.contents:adopt", "Weights", "List a folder that lies on a volume as a model, where it is."),

@@ -1,4 +1,4 @@
-"""`lading cat`, `du`, `diff` and `adopt`: what lies on a volume, with a manifest or without."""
+"""`lading cat`, `du` and `adopt`: what lies on a volume, with a manifest or without."""
 
 import asyncio
 import shutil
@@ -6,9 +6,9 @@ import sys
 import threading
 import time
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
-from lading.answers.weights import FileDifference, ListedVersion
+from lading.answers.weights import ListedVersion
 from lading.cli.interrupt import stoppable
 from lading.cli.output import Common, Output
 from lading.cli.where import Where, chosen
@@ -18,11 +18,10 @@ from lading.flows.pull import who
 from lading.spec import ref as refs
 from lading.spec import units
 from lading.spec.documents import nearest
-from lading.volume.find import Found
 from lading.weights import layout, names
 from lading.weights.inventory import Adoption, Usage
-from lading.weights.manifest import FileEntry, Manifest
-from lading.wiring.volumes import Place, adoptable, beside, model_of, opened, placed, reached
+from lading.weights.manifest import Manifest
+from lading.wiring.volumes import Place, adoptable, placed, reached
 
 if TYPE_CHECKING:
     from lading.ports import Volume
@@ -78,32 +77,6 @@ def du(volume: str = ".", *, where: Where | None = None, common: Common | None =
     rows += [(one.path, "", "", units.show_bytes(one.size_bytes), "") for one in usage.unmanaged]
     if rows:
         output.table(["model", "version", "current", "size", "shared"], rows, right=["size", "shared"])
-
-
-def diff(first: str, second: str, *, where: Where | None = None, common: Common | None = None) -> None:
-    """Show which files differ between two versions.
-
-    By their manifests: `lading verify` says whether the bytes are still those.
-
-    Args:
-        first: A version of a model on a volume, such as ./volume/tiny@v1.
-        second: Another one, there or elsewhere.
-    """
-    output = Output(common)
-    one, other = _manifests(first, second, where)
-    found = _differences(one, other)
-    for change in found if output.json else ():
-        output.result(change)
-    if output.json:
-        return
-    names = f"{one.model}@{one.version} and {other.model}@{other.version}"
-    if not found:
-        print(f"{names} have the same {units.show_count(len(one.files), 'file')}, byte for byte")
-        return
-    same = len({file.path for file in one.files} | {file.path for file in other.files}) - len(found)
-    print(f"{names} differ in {units.show_count(len(found), 'file')}; {same} are the same")
-    rows = [(change.change, change.path, *map(_size, change.size_bytes)) for change in found]
-    output.table(["change", "file", "first", "second"], rows, right=["first", "second"])
 
 
 async def adopt(
@@ -229,50 +202,6 @@ def _file(place: Place, path: str, ref: str) -> str:
             hint=f"did you mean `{near}`?" if near else f"it has {', '.join(known[:8])}",
         )
     return manifest.file_path(path)
-
-
-def _manifests(first: str, second: str, where: Where | None) -> tuple[Manifest, Manifest]:
-    """Those of two versions; a claim that both are on is opened once."""
-    with opened(first, chosen(where)) as found:
-        one = _manifest(found, first)
-        same = beside(found, first, second)
-        if same is not None:
-            return one, _manifest(same, second)
-    with opened(second, chosen(where)) as found:
-        return one, _manifest(found, second)
-
-
-def _manifest(found: Found, ref: str) -> Manifest:
-    return found.volume.manifest(model_of(found, ref), found.version)
-
-
-def _differences(one: Manifest, other: Manifest) -> list[FileDifference]:
-    """Files by path, those that are not in both with the same bytes."""
-    before = {file.path: file for file in one.files}
-    after = {file.path: file for file in other.files}
-    pairs = ((path, before.get(path), after.get(path)) for path in sorted({*before, *after}))
-    return [
-        FileDifference(
-            path=path,
-            change=change,
-            size_bytes=(old.size_bytes if old else None, new.size_bytes if new else None),
-            sha256=(old.sha256 if old else None, new.sha256 if new else None),
-        )
-        for path, old, new in pairs
-        if (change := _change(old, new)) is not None
-    ]
-
-
-def _change(before: FileEntry | None, after: FileEntry | None) -> Literal["added", "removed", "changed"] | None:
-    if before is None:
-        return "added"
-    if after is None:
-        return "removed"
-    return None if before.sha256 == after.sha256 else "changed"
-
-
-def _size(size_bytes: int | None) -> str:
-    return "" if size_bytes is None else units.show_bytes(size_bytes)
 
 
 def _shared(size_bytes: int) -> str:
