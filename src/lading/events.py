@@ -57,6 +57,9 @@ class SourceListed(Stored):
     """What they take, and would give back."""
     unchanged: str | None = None
     """The version that has this very content."""
+    left_out_files: int = 0
+    """As `PullPlanned` says it."""
+    left_out_bytes: int = 0
 
 
 class OldRemoved(Stored):

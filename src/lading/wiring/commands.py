@@ -170,6 +170,8 @@ async def _list(command: ListSourceCommand, root: Path, emit: Emit) -> SourceLis
         files=len(order.listing.entries),
         size_bytes=sum(entry.size_bytes or 0 for entry in order.listing.entries),
         format=order.foreseen,
+        left_out_files=len(order.left_out),
+        left_out_bytes=order.saved_bytes,
         **await asyncio.to_thread(_beside, order, root),
     )
     emit(event)

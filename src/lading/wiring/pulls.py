@@ -76,6 +76,8 @@ class Planned:
             files=listed.files,
             size_bytes=listed.size_bytes,
             kept_bytes=listed.kept_bytes,
+            left_out_files=listed.left_out_files,
+            left_out_bytes=listed.left_out_bytes,
         )
 
 
