@@ -30,11 +30,13 @@ def on_claims(namespace, tiny_hf, tmp_path, tmp_path_factory, monkeypatch):
 
 
 @pytest.fixture
-def at_sources(hub, tiny_hf):
-    """For docs/sources.md: a hub with a model in two forms at `HF_ENDPOINT`."""
+def at_sources(hub, tiny_hf, minio_environment, monkeypatch):
+    """For docs/sources.md: a hub with a model in two forms at `HF_ENDPOINT`, a store with one at `$STORE`, and its keys."""
     repository = hub.repository("acme/tiny-chat")
     repository.commit_folder(tiny_hf)
     repository.commit({"pytorch_model.bin": b"weights", "LICENSE": b"free"})
+    minio_environment.bucket("llm-models", {f"chat/tiny/{file.name}": file.read_bytes() for file in tiny_hf.iterdir()})
+    monkeypatch.setenv("STORE", minio_environment.endpoint)
     return {"HF_ENDPOINT": hub.url}
 
 
