@@ -236,8 +236,9 @@ async def _borne(ask: Callable[[], Awaitable[T]]) -> T:
     for failures in range(1, RESOLVE.attempts):
         try:
             return await ask()
-        except SourceTransient:
-            await asyncio.sleep(RESOLVE.wait_s(failures, random.random()))  # noqa: S311 - spreads retries, no secret
+        except SourceTransient as error:
+            jitter = random.random()  # noqa: S311 - spreads retries, no secret
+            await asyncio.sleep(RESOLVE.wait_after_s(error, failures, jitter))
     return await ask()
 
 

@@ -194,6 +194,8 @@ async def fulfil(
     """
     if not replacing:
         order.require_free()
+    for note in (*order.listing.notes, *order.wanted.notes):
+        emit(Notice(message=note))
 
     def work(tell: Emit, cancel: threading.Event) -> Pushed:
         with journals.opened(order.transfer, order.destination) as journal:

@@ -32,6 +32,11 @@ class Patience:
         """How long to wait after that many *failures* in a row; *jitter* 0..1 takes up to half of it away."""
         return min(self.longest_wait_s, self.first_wait_s * 2.0 ** (failures - 1)) * (1 - jitter / 2)
 
+    def wait_after_s(self, error: SourceTransient, failures: int, jitter: float) -> float:
+        """The same after *error*: what a busy source names is waited, up to `LONGEST_NAMED_WAIT_S`."""
+        named_s = error.retry_after_s if isinstance(error, SourceBusy) else None
+        return max(self.wait_s(failures, jitter), min(named_s or 0.0, LONGEST_NAMED_WAIT_S))
+
 
 PATIENT = Patience()
 
@@ -83,8 +88,5 @@ class Attempts:
 
     def _wait(self, error: SourceTransient) -> None:
         jitter = random.random()  # noqa: S311 - spreads retries, no secret
-        wait_s = self.patience.wait_s(self.failures, jitter)
-        if isinstance(error, SourceBusy) and error.retry_after_s is not None:
-            wait_s = max(wait_s, min(error.retry_after_s, LONGEST_NAMED_WAIT_S))
-        if self.cancel.wait(wait_s):
+        if self.cancel.wait(self.patience.wait_after_s(error, self.failures, jitter)):
             raise Cancelled("interrupted") from error
