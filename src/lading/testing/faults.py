@@ -7,7 +7,7 @@ the bytes, their pace, or what else happens meanwhile; faults compose by being c
 import itertools
 import threading
 import zlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
@@ -174,7 +174,9 @@ def _first(body: Iterator[bytes], count: int) -> Iterator[bytes]:
             yield piece[:count]
         count -= len(piece)
         if count <= 0:
-            return
+            break
+    if isinstance(body, Generator):
+        body.close()  # a server behind it may hold the file for as long as it is read
 
 
 def _then(body: Iterator[bytes], action: Callable[[], object]) -> Iterator[bytes]:

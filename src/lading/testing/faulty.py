@@ -38,7 +38,10 @@ Change = Callable[[Request], Request | None]
 
 @dataclass(slots=True, kw_only=True)
 class Rule:
-    """A planned fault; *times* counts down, None: always. *at*: only answers whose range has that byte of the file."""
+    """A planned fault; *times* counts down, None: always. *at*: only answers whose range has that byte of the file.
+
+    *before* is called before the origin is asked.
+    """
 
     fault: Fault
     path: str
@@ -46,6 +49,7 @@ class Rule:
     times: int | None
     skip: int
     at: int | None
+    before: Callable[[], object] = bool
 
     def takes(self, request: Request) -> bool:
         """Whether it meets *request*; counts if so."""
@@ -100,11 +104,11 @@ class Server:
 
     def plan(
         self, *faults: Fault, path: str = "*", method: str = "GET", times: int | None = 1, skip: int = 0,
-        at: int | None = None,
+        at: int | None = None, before: Callable[[], object] = bool,
     ) -> None:  # fmt: skip
         """Let these faults, together, meet the next *times* requests (after *skip* others) for *path*, a pattern."""
         fault = partial(_all, faults)
-        self._rules.append(Rule(fault=fault, path=path, method=method, times=times, skip=skip, at=at))
+        self._rules.append(Rule(fault=fault, path=path, method=method, times=times, skip=skip, at=at, before=before))
 
     def change(
         self, change: Change, *, path: str = "*", method: str = "PUT", times: int | None = 1, skip: int = 0
@@ -146,6 +150,8 @@ class Server:
         with self._lock:
             self.asked.append(request)
             rules = [rule for rule in self._rules if rule.takes(request)]
+        for rule in rules:
+            rule.before()
         answer = self.origin(request)
         for rule in rules:
             answer = rule.fault(answer)
