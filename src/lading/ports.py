@@ -236,7 +236,11 @@ class StagedFile(Protocol):
         """Say that all bytes of *part* were written: soon durable and journalled, it is in `kept` of a later attempt."""
 
     def finish(self, size_bytes: int, sha256: str) -> FileEntry:
-        """Make it durable, journal it, and give what was journalled: the caller hashed what it wrote."""
+        """Make it durable and journal it, or a small one soon, together with others; gives what is journalled.
+
+        The caller hashed what it wrote. All that was finished is durable once `Staging.finished` is asked for, at `publish`,
+        and when the staging is left.
+        """
 
     def leave(self) -> None:
         """Let go of it, with the parts that were kept; idempotent, silent after `finish`."""

@@ -2,6 +2,7 @@
 
 import asyncio
 import threading
+from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
 from typing import TypeVar
@@ -20,19 +21,24 @@ class Across:
         self._emit = emit
         self._cancel = cancel
         self._loop = asyncio.get_running_loop()
+        self._waiting: deque[Event] = deque()
+        self._called = False
 
     def __call__(self, event: Event) -> None:
-        """Tell *event*, soon."""
-        self._loop.call_soon_threadsafe(self._tell, event)
+        """Tell *event*, soon: with others that came meanwhile, as thousands of small files bring thousands."""
+        self._waiting.append(event)
+        if not self._called:
+            self._called = True
+            self._loop.call_soon_threadsafe(self._tell)
 
-    def _tell(self, event: Event) -> None:
-        if self.broken is not None:
-            return
-        try:
-            self._emit(event)
-        except OSError as error:
-            self.broken = error
-            self._cancel.set()
+    def _tell(self) -> None:
+        self._called = False  # first: what comes from now on calls again
+        while self._waiting and self.broken is None:
+            try:
+                self._emit(self._waiting.popleft())
+            except OSError as error:
+                self.broken = error
+                self._cancel.set()
 
 
 async def told(work: Callable[[Emit, threading.Event], T], emit: Emit) -> T:
