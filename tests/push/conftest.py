@@ -11,8 +11,8 @@ import pytest
 import lading as api
 
 SIZES = {
-    "model.gguf": 20_000_000,
-    "part-b.bin": 9_500_000,
+    "model.gguf": 18_000_000,
+    "part-b.bin": 2_500_000,
     "sub/part-c.bin": 1_500_000,
     "notes.txt": 40_000,
     "empty": 0,
