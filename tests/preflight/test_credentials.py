@@ -265,9 +265,51 @@ async def test_a_connection_is_found_by_the_name_that_the_dashboard_shows():
     ("choice", "source", "said"),
     [
         ({"secret": "a", "connection": "b"}, "s3://b/p", "two ways"),
-        ({"secret": "a"}, "https://h/f", "is for s3:// sources"),
+        ({"secret": "a"}, "https://h/f", "is for s3:// and hf:// sources"),
     ],
 )
 async def test_a_choice_that_contradicts_itself_is_refused(choice, source, said):
     with pytest.raises(InvalidInput, match=said):
         await credentialing.gathered(Api(), parse(source), CredentialChoice(**choice))
+
+
+# ------------------------------------------------------------------------------------------------------------ a hub
+
+HUB = parse("hf://acme/tiny")
+
+
+@pytest.mark.parametrize("choice", [{"token_secret": "hub"}, {"secret": "hub"}])
+@pytest.mark.parametrize("key", ["HF_TOKEN", "token", "HUGGING_FACE_HUB_TOKEN"])
+async def test_a_hub_s_token_comes_from_a_secret_in_any_spelling(choice, key):
+    api = Api(secrets_hub=secret("hub", {key: "hf_topsecret"}))
+    made = await credentialing.credentials(api, HUB, CredentialChoice(**choice))
+    assert made.env == (CredentialEnv(name="HF_TOKEN", secret="hub", key=key),)
+    assert "topsecret" not in repr(made)
+
+
+async def test_a_secret_without_a_token_and_one_that_is_not_there_are_said_with_the_remedy():
+    with pytest.raises(PreflightFailed) as caught:
+        await credentialing.credentials(Api(secrets_hub=secret("hub")), HUB, CredentialChoice(token_secret="hub"))
+    assert "Secret hub has no token (HF_TOKEN)" in caught.value.message
+    with pytest.raises(PreflightFailed) as caught:
+        await credentialing.credentials(Api(), HUB, CredentialChoice(token_secret="hub"))
+    assert "create secret generic hub --from-literal=HF_TOKEN=…" in f"{caught.value.message} {caught.value.hint}"
+
+
+async def test_a_secret_that_may_not_be_read_is_trusted_to_have_the_token_by_its_usual_name():
+    made = await credentialing.credentials(Api(secrets_hub=None), HUB, CredentialChoice(token_secret="hub"))
+    assert made.env == (CredentialEnv(name="HF_TOKEN", secret="hub", key="HF_TOKEN", optional=True),)
+
+
+@pytest.mark.parametrize(
+    ("source", "choice", "said"),
+    [
+        (HUB, {"connection": "minio"}, "--connection is for s3:// sources"),
+        (SOURCE, {"token_secret": "hub"}, "--token-secret is for hf:// sources"),
+        (parse("https://host/x"), {"secret": "hub"}, "--secret is for s3:// and hf:// sources"),
+        (HUB, {"secret": "a", "token_secret": "b"}, "--secret and --token-secret are two ways to say the same"),
+    ],
+)
+async def test_credentials_of_another_kind_of_source_are_refused(source, choice, said):
+    with pytest.raises(InvalidInput, match=said):
+        await credentialing.credentials(Api(), source, CredentialChoice(**choice))

@@ -161,6 +161,14 @@ def unseen(secret: str) -> Credentials:
     )
 
 
+def unseen_token(secret: str) -> Credentials:
+    """A Hugging Face token under the name that it has by custom, of a Secret that may be used but not read."""
+    return Credentials(
+        env=(CredentialEnv(name="HF_TOKEN", secret=secret, key="HF_TOKEN", optional=True),),
+        notes=(f"Secret {secret} may not be read by you: whether it has the key HF_TOKEN was not checked",),
+    )
+
+
 def _pair(seen: Seen) -> list[CredentialEnv] | Lacking:
     """The access key, its secret, and a session's token where there is one."""
     found = {

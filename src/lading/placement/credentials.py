@@ -20,6 +20,9 @@ from lading.spec.documents import nearest
 from lading.spec.ref import Reference, SourceRef
 
 Decision = Callable[[Seen], Credentials | Lacking]
+#: The schemes of sources, and what names their credentials.
+_FOR = {"s3": ("--secret", "--storage-key", "--connection"), "hf": ("--secret", "--token-secret")}
+_S3_KEYS = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")
 
 
 async def credentials(cluster: Cluster, source: Reference, choice: CredentialChoice) -> Credentials:
@@ -47,7 +50,7 @@ async def gathered(
     check(choice, scheme, source)
     bucket = source.location.partition("/")[0] if isinstance(source, SourceRef) else None
     account = await _account(cluster, choice, bucket) if choice.service_account else (Credentials(), ())
-    named = await _named(cluster, choice, bucket)
+    named = await _named(cluster, choice, bucket, hub=scheme == "hf")
     beside = [one for one in account[1] if named[0] is None or one.code == "service-account-missing"]
     return _joined(named[0] or account[0], account[0]), (*named[1], *beside)
 
@@ -58,16 +61,21 @@ def check(choice: CredentialChoice, scheme: str, source: Reference) -> None:
     Raises:
         InvalidInput: It does not.
     """
-    given = {"--secret": choice.secret, "--storage-key": choice.storage_key, "--connection": choice.connection}
+    given = {
+        "--secret": choice.secret, "--storage-key": choice.storage_key, "--connection": choice.connection,
+        "--token-secret": choice.token_secret,
+    }  # fmt: skip
     said = [flag for flag, value in given.items() if value is not None]
     if len(said) > 1:
         raise InvalidInput(f"{' and '.join(said)} are two ways to say the same", hint=f"leave {said[1]} out")
-    if said and scheme not in {"s3", "hf"}:
-        raise InvalidInput(f"{said[0]} is for s3:// sources; {_shown(source)} is none", hint="leave it out")
+    fitting = [name for name, flags in _FOR.items() if not said or said[0] in flags]
+    if said and scheme not in fitting:
+        schemes = " and ".join(f"{name}://" for name in fitting)
+        raise InvalidInput(f"{said[0]} is for {schemes} sources; {_shown(source)} is none", hint="leave it out")
 
 
 async def _named(
-    cluster: Cluster, choice: CredentialChoice, bucket: str | None
+    cluster: Cluster, choice: CredentialChoice, bucket: str | None, *, hub: bool
 ) -> tuple[Credentials | None, tuple[Problem, ...]]:
     """By the Secret that was named, in one of its three forms; None where none was."""
     if choice.storage_key is not None:
@@ -80,10 +88,10 @@ async def _named(
     if choice.connection is not None:
         name = await _connection(cluster, choice.connection)
         return await _from(cluster, name, lambda seen: deciding.connection(seen, bucket=bucket))
+    if hub and (token := choice.token_secret or choice.secret) is not None:
+        return await _from(cluster, token, deciding.token, unseen=deciding.unseen_token, keys=("HF_TOKEN",))
     if choice.secret is not None:
         return await _from(cluster, choice.secret, lambda seen: deciding.s3(seen, bucket=bucket))
-    if choice.token_secret is not None:
-        return await _from(cluster, choice.token_secret, deciding.token)
     return None, ()
 
 
@@ -93,6 +101,7 @@ async def _from(
     decide: Decision,
     *,
     unseen: Callable[[str], Credentials] = deciding.unseen,
+    keys: Sequence[str] = _S3_KEYS,
 ) -> tuple[Credentials, tuple[Problem, ...]]:
     """What *decide* makes of the Secret called *name*."""
     try:
@@ -100,14 +109,14 @@ async def _from(
     except ClusterDenied:
         return unseen(name), ()
     if found is None:
-        return Credentials(), (await _absent(cluster, name),)
+        return Credentials(), (await _absent(cluster, name, keys),)
     made = decide(secrets.seen(found))
     if isinstance(made, Lacking):
         return Credentials(), (Problem(code="secret-key", message=made.message, hint=made.hint),)
     return made, ()
 
 
-async def _absent(cluster: Cluster, name: str) -> Problem:
+async def _absent(cluster: Cluster, name: str, keys: Sequence[str]) -> Problem:
     try:
         others = [one["metadata"]["name"] for one in await cluster.list(kinds.SECRET)]
     except ClusterDenied:
@@ -117,7 +126,7 @@ async def _absent(cluster: Cluster, name: str) -> Problem:
         code="secret-missing",
         message=f"there is no Secret {name} in {cluster.namespace}",
         hint=f"did you mean {near}?" if near else f"make it: kubectl -n {cluster.namespace} create secret generic {name} "
-        "--from-literal=AWS_ACCESS_KEY_ID=… --from-literal=AWS_SECRET_ACCESS_KEY=…",
+        + " ".join(f"--from-literal={key}=…" for key in keys),
     )  # fmt: skip
 
 
