@@ -3,9 +3,13 @@
 import asyncio
 import hashlib
 import random
+import tempfile
 import threading
+from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from tests.weights.tars import COMPRESS, entry, packed
 
 from lading import transfer
@@ -22,9 +26,12 @@ from lading.sources.http import HttpSource
 from lading.spec.pull import Choices
 from lading.spec.ref import SourceRef
 from lading.testing import web
+from lading.testing.agents import in_process
 from lading.testing.web import Cut, Swap
 from lading.transfer import unpacking
 from lading.volume import find
+from lading.volume.remote import RemoteVolume
+from lading.weights import archive
 from lading.weights.listing import Entry
 
 QUICK = transfer.Patience(attempts=3, first_wait_s=0.001, longest_wait_s=0.002)
@@ -119,6 +126,9 @@ def test_the_one_folder_of_all_is_left_out(case):
         {"a/a": b"file in the way", "a/b/c": b"1", "b": b"2"},
         {"a/a": b"1", "a/b": b"2", "c/d": b"3" * 1_500_000, "a/e": b"4"},
         {"a/big": b"x" * 2_500_001, "b": b""},
+        {"m/x": b"1", "m/m/x": b"2", "m/m/m/x": b"3", "y": b"4"},
+        {"m/m/m": b"a file called so", "m/y": b"1", "m/m/x": b"2", "z": b"3"},
+        {"m/m": b"a file called so", "m/m.aside": b"1", "m/mm/x": b"2", "mm/x": b"3", "m/n/m/x": b"4"},
     ],
 )
 def test_a_folder_that_turns_out_not_to_be_the_only_one_gets_its_name_back(case, content):
@@ -126,6 +136,50 @@ def test_a_folder_that_turns_out_not_to_be_the_only_one_gets_its_name_back(case,
     data = COMPRESS["tar.gz"](packed(content))
     assert case.unpack(data) == content
     assert case.server.sent["m.tar.gz"] == len(data)
+
+
+class InMemory:
+    """A source of one file."""
+
+    def __init__(self, data):
+        self.data = data
+
+    def read_into(self, entry, offset, buffer, *, end=None):
+        piece = self.data[offset : offset + len(buffer)]
+        buffer[: len(piece)] = piece
+        return len(piece)
+
+
+@given(
+    st.lists(st.lists(st.sampled_from(["m", "n", "x", "m.aside-3"]), min_size=1, max_size=4), min_size=1, max_size=8)
+)
+def test_whatever_the_folders_are_each_file_has_its_own_bytes(names):
+    """By its whole name, or without the one folder that all are in; or the names cannot stand together."""
+    content = {"/".join(name): f"{name}".encode() for name in names}
+    data = COMPRESS["tar.gz"](packed(content))
+    one = Entry(path="m.tar.gz", size_bytes=len(data), archive="tar.gz")
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        find.create_volume(Path(folder)).stage("m", "v1", "t" * 32) as staging,
+    ):
+        try:
+            files = transfer.unpack(one, InMemory(data), staging, cancel=threading.Event(), meter=transfer.Meter(1))
+        except (HostileName, VerificationFailed):
+            return
+        read = {file.path: staging.read(file.path, 0, file.size_bytes) for file in files}
+    top = archive.common_folder(content)
+    assert read == {archive.below(top, path): data for path, data in content.items()}
+
+
+@pytest.mark.parametrize("content", [{"a/b": b"1", "a/c": b"2" * 1_200_000}, {"a/b": b"1" * 1_200_000, "c": b"2"}])
+def test_a_volume_elsewhere_takes_an_archive_too(tmp_path, server, content):
+    """Through the agent beside it, which takes bytes in order."""
+    case = Case(tmp_path, server)
+    case.volume = RemoteVolume(lambda: in_process(case.root), shown="there")
+    assert case.unpack(COMPRESS["tar.gz"](packed(content))) == (
+        {"b": content["a/b"], "c": content["a/c"]} if "a/c" in content else content
+    )
+    case.volume.close()
 
 
 def test_only_what_is_wanted_is_written(case):

@@ -5,6 +5,7 @@ import gzip
 import io
 import lzma
 import tarfile
+from functools import partial
 
 import pytest
 
@@ -33,4 +34,4 @@ def zst(data):
     return pytest.importorskip("backports.zstd").compress(data)
 
 
-COMPRESS = {"tar": bytes, "tar.gz": gzip.compress, "tar.bz2": bz2.compress, "tar.xz": lzma.compress, "tar.zst": zst}
+COMPRESS = {"tar": bytes, "tar.gz": gzip.compress, "tar.bz2": bz2.compress, "tar.xz": partial(lzma.compress, preset=0), "tar.zst": zst}

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from hashlib import sha256
 
-from lading.errors import Cancelled, SourceChanged, SourceError
+from lading.errors import Cancelled, SourceChanged, SourceError, VerificationFailed
 from lading.events import Emit, FilePulled, ignore
 from lading.ports import Source, StagedFile, Staging
 from lading.transfer.buffers import Buffer
@@ -236,27 +236,35 @@ class _Unpacking:
                 "had been chosen without its name",
                 hint="pull it without --include and --exclude, or unpack it and pull the folder",
             )
-        moves = [(file.path, path) for path, file in self._written.items()]
-        for old, new in sorted(moves, key=lambda move: move[0] != folder):  # it is in the way of the folder itself
-            self._written[new] = self._move(old, new, aside=old == folder)
+        for path, file in [*self._written.items()]:
+            if path.startswith(f"{file.path}/"):  # a file called like the folder is in its way
+                self._written[path] = self._move(file, f"{file.path}.aside-{len(self._names.seen)}")
+        for path in sorted(self._written, key=lambda path: -_repeats(path, f"{folder}/")):  # into what is gone by then
+            self._written[path] = self._move(self._written[path], path)
 
-    def _move(self, old: str, new: str, *, aside: bool) -> FileEntry:
-        if aside:
-            spare = f"{old}.aside-{len(self._names.seen)}"
-            self._move(old, spare, aside=False)
-            old = spare
-        size_bytes = self._staging.finished[old].size_bytes
-
+    def _move(self, file: FileEntry, path: str) -> FileEntry:
         def fill(view: memoryview, offset: int) -> None:
-            view[:] = self._staging.read(old, offset, len(view))
+            view[:] = self._staging.read(file.path, offset, len(view))
 
-        moved = self._write(Entry(path=new, size_bytes=size_bytes, etag=self._entry.etag), fill)
-        self._forget(old)
+        moved = self._write(Entry(path=path, size_bytes=file.size_bytes, etag=self._entry.etag), fill)
+        if moved.sha256 != file.sha256:
+            raise VerificationFailed(
+                f"{file.path} has other bytes on the volume than were written", hint="pull it again"
+            )
+        self._forget(file.path)
         return moved
 
     def _forget(self, path: str) -> None:
         staged: StagedFile = self._staging.open(Entry(path=path, size_bytes=0))
         staged.abandon()
+
+
+def _repeats(path: str, start: str) -> int:
+    """How often *path* begins with *start*, one behind the other."""
+    count = 0
+    while path.startswith(start, count * len(start)):
+        count += 1
+    return count
 
 
 _Fill = Callable[[memoryview, int], None]

@@ -117,8 +117,10 @@ class LocalStaging:
             if started is not None:
                 return LocalStagedFile(self, entry, path, self.fs.reopen(path), kept=started.parts)
             if path.is_dir() and not path.is_symlink():
-                self.fs.rmdir(path)  # empty: what was in it was abandoned
+                for directory in files.tree_directories(path):
+                    self.fs.rmdir(directory)  # empty: what was in it was abandoned
             elif path.is_symlink() or path.exists():
+                self.together.flush_one(path)  # finished by this attempt, and begun anew
                 self.fs.unlink(path)  # of an attempt that may still write to it: give it a file of its own
             return LocalStagedFile(self, entry, path, self.fs.create(path))
 

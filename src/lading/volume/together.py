@@ -67,6 +67,13 @@ class Together:
             if batch:
                 self._commit(batch)
 
+    def flush_one(self, path: Path) -> None:
+        """The file at *path* is durable when this returns, if it was taken."""
+        with self._collecting:
+            waits = any(one.path == path for one in self._waiting)
+        if waits:
+            self.flush()
+
     def _is_full(self) -> bool:
         late = self._clock() - self._since >= BATCH_S
         return late or len(self._waiting) >= BATCH_FILES or self._bytes >= BATCH_BYTES
