@@ -34,4 +34,10 @@ def zst(data):
     return pytest.importorskip("backports.zstd").compress(data)
 
 
-COMPRESS = {"tar": bytes, "tar.gz": gzip.compress, "tar.bz2": bz2.compress, "tar.xz": partial(lzma.compress, preset=0), "tar.zst": zst}
+COMPRESS = {
+    "tar": bytes,
+    "tar.gz": gzip.compress,
+    "tar.bz2": bz2.compress,
+    "tar.xz": partial(lzma.compress, preset=0),
+    "tar.zst": zst,
+}
