@@ -30,7 +30,7 @@ _BLOCK = re.compile(
     re.MULTILINE | re.DOTALL,
 )
 #: What must be there before a page's blocks are run: a fixture of this folder.
-PLACES = {"docs/claims.md": "on_claims", "docs/sources.md": "at_sources"}
+PLACES = {"docs/claims.md": "on_claims", "docs/sources.md": "at_sources", "docs/pushing.md": "at_sources"}
 _SHOWN = {"text", "mermaid", ""}
 
 
@@ -53,7 +53,11 @@ def blocks(path: Path) -> list[Block]:
 def _pages():
     for path in DOCUMENTS:
         name = str(path.relative_to(ROOT))
-        marks = [pytest.mark.real("cluster"), pytest.mark.slow, pytest.mark.timeout(600)] if PLACES.get(name) == "on_claims" else []
+        marks = (
+            [pytest.mark.real("cluster"), pytest.mark.slow, pytest.mark.timeout(600)]
+            if PLACES.get(name) == "on_claims"
+            else []
+        )
         yield pytest.param(path, PLACES.get(name), id=name, marks=marks)
 
 
