@@ -13,6 +13,12 @@ from lading.spec import units
 _DENIED = {errno.EACCES, errno.EPERM, errno.EROFS}
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 
+_HINTS = {
+    errno.EXDEV: "`.lading` and the models must lie on one file system, and on CephFS under one quota: what was fetched is kept",
+    errno.ESTALE: "the server of this mount was started anew, or the volume replaced: mount it again, then run this again; "
+    "what was fetched is kept",
+}
+
 
 @contextmanager
 def translated(root: Path, doing: str) -> Iterator[None]:
@@ -34,7 +40,7 @@ def meaning(error: OSError, root: Path, doing: str) -> LadingError:
         )
     if error.errno in _FULL:
         return VolumeFull(f"cannot {doing} on the volume {root}: {reason}, {_left(root)}", hint=room_hint(root))
-    return VolumeError(f"cannot {doing} on the volume {root}: {where}{reason}")
+    return VolumeError(f"cannot {doing} on the volume {root}: {where}{reason}", hint=_HINTS.get(error.errno or 0))
 
 
 def free_bytes(path: Path) -> int:

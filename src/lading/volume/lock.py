@@ -21,6 +21,7 @@ from pathlib import Path
 from lading.errors import ModelBusy
 from lading.spec.clock import utc_now
 from lading.volume import fs as files
+from lading.volume import network
 from lading.volume.fs import Fs
 
 HEARTBEAT_S = 10.0
@@ -89,8 +90,7 @@ class Held:
 
     def is_ours(self) -> bool:
         """Whether nobody took it over."""
-        owner = _owner(self.path)
-        return owner is not None and owner.token == self.token
+        return _has(self)
 
     def check(self) -> None:
         """Return while it is still ours.
@@ -162,11 +162,18 @@ def _take(fs: Fs, lock: Held, me: Process) -> bool:
     try:
         fs.rename(made, lock.path)
     except OSError as error:
+        if _has(lock):
+            return True  # NFS lost the answer, asked again, and was told of what its first question had done
         if error.errno not in {errno.ENOTEMPTY, errno.EEXIST}:
             raise
         files.remove_tree(fs, made)
         return False
     return True
+
+
+def _has(lock: Held) -> bool:
+    owner = _owner(lock.path)
+    return owner is not None and owner.token == lock.token
 
 
 def _discard(fs: Fs, path: Path, token: str) -> None:
@@ -205,7 +212,7 @@ class _Owner:
 def _owner(path: Path) -> _Owner | None:
     """The holder of the lock at *path*, None while nobody has it."""
     try:
-        text = (path / OWNER).read_bytes()
+        text = network.fresh((path / OWNER).read_bytes)
     except FileNotFoundError:
         return None
     try:

@@ -6,7 +6,7 @@ from io import BufferedReader
 from pathlib import Path
 
 from lading.errors import NotPublished
-from lading.volume import faults, leftovers, manifests, reading
+from lading.volume import faults, leftovers, manifests, network, reading
 from lading.volume import fs as files
 from lading.volume.ground import Ground
 from lading.volume.reading import Progress
@@ -31,11 +31,14 @@ class Readable(Ground):
 
     def manifest(self, model: str, version: str | None = None) -> Manifest:
         """One version's manifest; None: the current one."""
-        chosen = version or self.current(model)
-        found = self._published(model, chosen) if chosen else None
+        found = network.awaited(self._root, lambda: self._named(model, version))
         if found is None:
             raise self._not_published(model, version)
         return found
+
+    def _named(self, model: str, version: str | None) -> Manifest | None:
+        chosen = version or self.current(model)
+        return self._published(model, chosen) if chosen else None
 
     def directory(self, manifest: Manifest) -> Path:
         """Where the files of a published version lie."""
