@@ -2,16 +2,26 @@
 
 import asyncio
 import hashlib
+import json
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from tests.testbed.hub import download
 
-from lading.errors import InvalidInput, InvalidReference, SourceBusy, SourceChanged, SourceDenied, SourceMissing
+from lading.errors import (
+    InvalidInput,
+    InvalidReference,
+    SourceBusy,
+    SourceChanged,
+    SourceDenied,
+    SourceError,
+    SourceMissing,
+)
 from lading.sources import hub_api
 from lading.sources.hub import HubSource
 from lading.spec.ref import SourceRef, parse
 from lading.testing import hub as hubs
+from lading.testing import web
 from lading.testing.sources import BIG, SourceContract
 
 MODEL = {
@@ -316,6 +326,60 @@ def test_what_is_no_hub_is_refused(hub, tiny, monkeypatch, endpoint, kind):
     monkeypatch.setenv("HF_ENDPOINT", endpoint.format(cdn=f"{hub.url}/prefix"))
     with pytest.raises(kind):
         resolve("hf://acme/Tiny")
+
+
+COMMIT = "c" * 40
+LINE = {"type": "file", "path": "a.bin", "size": 3, "oid": "0" * 40}
+
+
+@pytest.mark.parametrize(
+    ("info", "tree"),
+    [
+        (b"<html>", b"[]"),
+        (b"[]", b"[]"),
+        (b"[" * 100_000, b"[]"),
+        (b'{"sha": "main"}', b"[]"),
+        (b'{"sha": 3}', b"[]"),
+        (None, b"{}"),
+        (None, b"[]"),
+        (None, [{**LINE, "size": -1}]),
+        (None, [{**LINE, "size": "3"}]),
+        (None, [{**LINE, "oid": "zz"}]),
+        (None, [{**LINE, "path": None}]),
+        (None, [{**LINE, "lfs": {"oid": "0" * 64, "size": -1}, "oid": ""}]),
+    ],
+)
+def test_what_is_no_answer_of_a_hub_is_an_error_that_says_so(monkeypatch, tmp_path, info, tree):
+    answers = {
+        "api/models/a/b/revision/main": info or json.dumps({"sha": COMMIT}).encode(),
+        f"api/models/a/b/tree/{COMMIT}": tree if isinstance(tree, bytes) else json.dumps(tree).encode(),
+    }
+    monkeypatch.setenv("HF_HOME", str(tmp_path))
+    with web.serving(answers) as server:
+        monkeypatch.setenv("HF_ENDPOINT", server.url)
+        with pytest.raises(SourceError) as caught:
+            resolve("hf://a/b")
+    assert "a/b" in caught.value.message
+
+
+def test_a_plain_server_with_the_hub_s_layout_is_a_mirror(monkeypatch, tmp_path):
+    """It knows no HEAD, and marks files in its own way."""
+    big = hashlib.sha256(BIG).hexdigest()
+    lines = [LINE, {**LINE, "path": "m.safetensors", "lfs": {"oid": big, "size": len(BIG), "pointerSize": 9}}]
+    answers = {
+        "api/models/a/b/revision/main": json.dumps({"sha": COMMIT}).encode(),
+        f"api/models/a/b/tree/{COMMIT}": json.dumps(lines).encode(),
+        f"a/b/resolve/{COMMIT}/a.bin": b"abc",
+        f"a/b/resolve/{COMMIT}/m.safetensors": BIG,
+    }
+    monkeypatch.setenv("HF_HOME", str(tmp_path))
+    with web.serving(answers) as server:
+        server.heads = False
+        monkeypatch.setenv("HF_ENDPOINT", server.url)
+        found = resolve("hf://a/b")
+        source = HubSource()
+        assert [read(source, entry, step=99_999) for entry in found.entries] == [b"abc", BIG]
+        source.close()
 
 
 # -------------------------------------------------------------------------------------------------------------- cache

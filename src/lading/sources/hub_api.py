@@ -33,6 +33,8 @@ _COMMIT = re.compile(r"[0-9a-f]{40}")
 _OID = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 _RESET = re.compile(r";\s*t=(\d{1,9})")
+_NO_HEAD = frozenset({405, 501})
+"""How a plain server says that it answers GET alone: the file is then asked for there, each time."""
 _KINDS = {"datasets", "spaces", "buckets", "kernels"}
 
 
@@ -137,7 +139,8 @@ class Api:
         get = replace(self.get(place), method="HEAD")
         answer, there = self._connection.leads_to(get)
         if not 300 <= answer.status < 400:
-            self._check(place, answer)
+            if answer.status not in _NO_HEAD:
+                self._check(place, answer)
             return Link(url=there, headers=get.headers, until=float("inf"))
         marked, size = answer.headers.get("X-Linked-ETag", "").strip('"'), answer.headers.get("X-Linked-Size", "")
         if _SHA256.fullmatch(marked) and marked != entry.sha256:
@@ -170,7 +173,9 @@ class Api:
 
     def _entry(self, place: Place, line: Mapping[str, Any]) -> Entry:
         match line:
-            case {"path": str(path), "lfs": {"oid": str(sha256), "size": int(size)}} if _SHA256.fullmatch(sha256):
+            case {"path": str(path), "lfs": {"oid": str(sha256), "size": int(size)}} if size >= 0 and _SHA256.fullmatch(
+                sha256
+            ):
                 return Entry(path=path, size_bytes=size, sha256=sha256)
             case {"path": str(path), "size": int(size), "oid": str(oid)} if size >= 0 and _OID.fullmatch(oid):
                 return Entry(path=path, size_bytes=size, etag=oid, digests={"git-sha1": oid} if len(oid) == 40 else {})
