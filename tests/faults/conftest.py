@@ -96,8 +96,12 @@ class Beds:
             shutil.rmtree(volume, ignore_errors=True)
 
     def __call__(self, content=SMALL):
-        files = faulty.Files({f"model/{path}": data for path, data in content.items()})
-        files.files["model/SHA256SUMS"] = sums(content)
+        """*content*: of files, or an origin of its own."""
+        if callable(content):
+            files, content = content, {}
+        else:
+            files = faulty.Files({f"model/{path}": data for path, data in content.items()})
+            files.files["model/SHA256SUMS"] = sums(content)
         context = faulty.serving(files)
         with self._lock:
             volume = self._folder / f"volume-{len(self._open)}"
