@@ -1,8 +1,10 @@
 """hf:// against a hub with the real one's layout: pinned, by links that end, held to the hub's digests, and in clear words."""
 
 import asyncio
+import errno
 import hashlib
 import json
+import os
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -19,6 +21,7 @@ from lading.errors import (
 )
 from lading.sources import hub_api
 from lading.sources.hub import HubSource
+from lading.spec.pull import Choices
 from lading.spec.ref import SourceRef, parse
 from lading.testing import hub as hubs
 from lading.testing import web
@@ -414,6 +417,25 @@ def test_a_cached_file_of_another_size_is_no_such_file(hub, tiny, tmp_path, sour
     blob.write_bytes(BIG[:1000])
     entry = entry_of(resolve("hf://acme/Tiny"), "model.safetensors")
     assert read(source, entry) == BIG
+
+
+def test_a_cached_file_that_cannot_be_read_is_fetched(hub, tiny, source, monkeypatch):
+    download("acme/Tiny")
+    entry = entry_of(resolve("hf://acme/Tiny"), "model.safetensors")
+    first = read(source, entry, end=1000)
+
+    def broken(descriptor, buffers, offset):
+        raise OSError(errno.EIO, "Input/output error")
+
+    monkeypatch.setattr(os, "preadv", broken)
+    assert first + read(source, entry, offset=1000) == BIG
+
+
+def test_a_certificate_that_is_not_checked_is_said(hub, tiny):
+    source = HubSource(choices=Choices(verify_tls=False))
+    (note,) = asyncio.run(source.resolve(parse("hf://acme/Tiny"))).notes
+    source.close()
+    assert f"the certificate of {hub.url} is not checked" in note
 
 
 def test_offline_all_is_read_from_the_cache_and_nothing_is_asked(hub, tiny, monkeypatch):

@@ -59,9 +59,9 @@ class HubSource:
 
     def read_into(self, entry: Entry, offset: int, buffer: memoryview, *, end: int | None = None) -> int:
         """See `lading.ports.Source.read_into`."""
-        descriptor = None if entry.key in self._doubted else self._open(entry)
-        if descriptor is not None:
-            return os.preadv(descriptor, [buffer if end is None else buffer[: max(0, end - offset)]], offset)
+        count = self._from_cache(entry, offset, buffer if end is None else buffer[: max(0, end - offset)])
+        if count is not None:
+            return count
         if self._settings.offline:
             raise SourceMissing(
                 f"HF_HUB_OFFLINE is set, and {entry.key} is not, or not whole, in {self._settings.cache}"
@@ -89,19 +89,32 @@ class HubSource:
         try:
             commit, gated = api.commit(place)
             pinned = Place(repo=place.repo, revision=commit)
-            found = _listing(place, commit, list(api.files(pinned)))
+            found = replace(_listing(place, commit, list(api.files(pinned))), notes=self._notes())
             if gated:  # everybody may see the list: whether the files may be read is known now, not after half of them
                 api.link(hub_api.parse(_reference(found.entries[0].key)), found.entries[0])
             return found
         finally:
             api.close()
 
-    def _open(self, entry: Entry) -> int | None:
-        """The cache's file of it, open for this thread; None where there is none."""
+    def _from_cache(self, entry: Entry, offset: int, buffer: memoryview) -> int | None:
+        """Bytes of the cache's file of *entry*; None where there is none that can be read."""
+        if entry.key in self._doubted:
+            return None
         held = self._cached.get()
         if held is None or held.key != entry.key:
             held = self._cached.put(_Cached.of(entry, self._settings.cache))
-        return held.descriptor
+        try:
+            return None if held.descriptor is None else os.preadv(held.descriptor, [buffer], offset)
+        except OSError:
+            self._doubted.add(entry.key)
+            return None
+
+    def _notes(self) -> tuple[str, ...]:
+        if self._trust.verify:
+            return ()
+        return (
+            f"the certificate of {self._settings.endpoint} is not checked: anyone on the way can answer in its place",
+        )
 
     def _from_hub(self, entry: Entry) -> Get:
         return Api(self._settings, self._trust).get(hub_api.parse(_reference(entry.key)))
