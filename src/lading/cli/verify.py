@@ -10,7 +10,6 @@ from cyclopts.validators import Number
 from lading.cli.bar import Bar
 from lading.cli.interrupt import stoppable
 from lading.cli.output import Common, Output
-from lading.cli.repair import RepairOrder, repaired
 from lading.cli.where import Where, chosen
 from lading.errors import VerificationFailed
 from lading.events import Event, FileBad, PullProgress, RepairPlanned, Verified, VerifyProgress
@@ -51,8 +50,12 @@ async def verify(
     """
     view = VerifyView()
     output = Output(common, live=view)
-    order = RepairOrder(ref=ref, source=source, endpoint=endpoint, yes=yes, dry_run=dry_run, where=where)
-    order.check(repair=repair, quick=quick)
+    order = None
+    if repair or source or endpoint or yes or dry_run:
+        from lading.cli.repair import RepairOrder, repaired  # brings all that fetches
+
+        order = RepairOrder(ref=ref, source=source, endpoint=endpoint, yes=yes, dry_run=dry_run, where=where)
+        order.check(repair=repair, quick=quick)
     failures: list[VerificationFailed] = []
     listed: list[Manifest] = []
     bad: list[FileBad] = []
@@ -73,7 +76,7 @@ async def verify(
                         output, await flow.verify(place.volume, manifest, quick=quick, emit=tell, threads=threads)
                     )
                 except VerificationFailed as failure:
-                    if not repair or not await repaired(order, place.volume, manifest, bad, output):
+                    if order is None or not await repaired(order, place.volume, manifest, bad, output):
                         failures.append(failure)
 
     try:
