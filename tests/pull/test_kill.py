@@ -92,7 +92,7 @@ def test_a_killed_pull_from_minio_goes_on(round_, minio_environment, start, tmp_
         )
         kept = 0
         chance = random.Random(round_)
-        for finished in (5, 6):
+        for finished in (6, 1):
             counted.rate_bytes_per_s = 4e6
             process = start(*arguments)
             seen = events_until(process, "file_pulled", finished)
