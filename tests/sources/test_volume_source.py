@@ -152,3 +152,17 @@ def test_what_is_not_published_is_named_as_the_user_named_it(claim, tmp_path):
         bring(claim, tmp_path / "volume", parse("pvc://demo:models/org/on@v8"))
     assert "pvc://demo:models/org/on@v8" in caught.value.message
     assert str(claim.root) not in caught.value.message + (caught.value.hint or "")
+
+
+def test_a_published_version_comes_whole_and_is_what_its_manifest_says(tmp_path):
+    """Two sets of weights that were chosen once, and a format that nobody asked about, are no question again."""
+    made = Published(tmp_path / "claim")
+    for name in ("model.safetensors", "pytorch_model.bin", "config.json"):
+        made.put(name, b"{}")
+    volume = find.create_volume(made.root)
+    whole = Choices(expect="any", prefer="all")
+    asyncio.run(flow.pull(LocalSource(), volume, LocalRef(path=str(made.folder)), model="one", choices=whole))
+    made._changed = False
+    copy = find.create_volume(tmp_path / "volume")
+    asyncio.run(flow.pull(made.source(), copy, made.ref))
+    assert copy.manifest("one").files == volume.manifest("one").files
