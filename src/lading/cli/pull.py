@@ -56,8 +56,8 @@ async def pull(
     machine, or a claim of another namespace or cluster, is streamed there. Ctrl-C asks whether the Job goes on; the same command again follows it.
 
     Args:
-        source: A folder or file, s3://bucket/prefix, https://host/file, https://host/dir/SHA256SUMS (all files it names), or
-            pvc://claim/model.
+        source: A folder or file, hf://org/name[@revision], s3://bucket/prefix, https://host/file, https://host/dir/SHA256SUMS
+            (all files it names), or pvc://claim/model.
         dest: A volume: any folder; made when it is not there. Below a volume: the model's name on it. Or pvc://claim/model.
         version: Name of the version; the first 12 digits of the source's revision by default.
         model: Name of the model on the volume; made from the source's name by default.
