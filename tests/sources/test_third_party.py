@@ -7,7 +7,7 @@ import textwrap
 import pytest
 
 from lading import wiring
-from lading.errors import InvalidInput
+from lading.errors import InvalidInput, Missing
 from lading.spec import ref as refs
 from lading.spec.pull import Choices
 from lading.testing.sources import SourceContract
@@ -97,6 +97,12 @@ def test_a_scheme_that_nobody_has_is_told_with_the_nearest(installed):
     with pytest.raises(InvalidInput) as caught:
         wiring.source(refs.parse("shelv://one"), Choices())
     assert "shelf" in caught.value.hint
+
+
+def test_a_distribution_that_is_broken_is_told_by_its_name(installed):
+    (installed.parent / "site" / "lading_shelf.py").write_text("import a_module_that_is_not_there")
+    with pytest.raises(Missing, match=r"lading-shelf 1\.0 .* 'shelf'.*a_module_that_is_not_there"):
+        wiring.source(refs.parse("shelf://one"), Choices())
 
 
 def test_the_command_pulls_from_it(installed, lading_argv, tmp_path, tiny_hf):

@@ -11,7 +11,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from lading.errors import InvalidInput, MissingExtra
+from lading.errors import InvalidInput, Missing, MissingExtra
 from lading.spec.documents import nearest
 from lading.spec.pull import PLAIN, Choices, foreign
 from lading.spec.ref import ClaimRef, LocalRef, Reference, SourceRef
@@ -134,4 +134,13 @@ def _load(group: str, name: str, word: str) -> Any:
         raise InvalidInput(
             f"{name!r} is not a known {word}", hint=f"did you mean `{near}`?" if near else f"known: {known}"
         )
-    return points[name].load()
+    try:
+        return points[name].load()
+    except (ImportError, AttributeError) as error:
+        by = points[name].dist
+        if by is None or by.name == "lading":
+            raise
+        raise Missing(
+            f"{by.name} {by.version} says that it has the {word} {name!r}, and it cannot be loaded: {error}",
+            hint=f"pip install --upgrade {by.name}",
+        ) from error
