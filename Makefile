@@ -7,7 +7,7 @@ PIP    := $(BIN)/python -m pip --disable-pip-version-check
 # WORKERS=0: all in one.
 WORKERS ?= 3
 
-.PHONY: help demo test check testbed soak benchmarks schemas lock clean
+.PHONY: help demo test again check testbed soak benchmarks schemas lock clean
 
 help:  ## what can be made
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/'
@@ -17,6 +17,9 @@ demo: $(VENV)/demo  ## set up, then pull, verify, serve, measure and tune a smal
 
 test: check  ## set up, then check and test everything that this machine can run
 	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile $(TESTS)
+
+again: $(VENV)/test  ## run what failed last once more, one at a time; fails where nothing is known to have failed
+	$(BIN)/python -m pytest --last-failed --last-failed-no-failures none -v $(TESTS)
 
 check: $(VENV)/test  ## format, lint, types (the layers are checked by a test)
 	$(BIN)/ruff format --check src tests benchmarks
