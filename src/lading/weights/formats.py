@@ -9,7 +9,6 @@
 Tensors are never read. What is none of these is refused, unless it is published as plain ``files``.
 """
 
-import json
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -17,11 +16,11 @@ from typing import Any
 
 from lading.errors import FormatRefused, InvalidInput
 from lading.spec.documents import nearest
-from lading.weights import gguf, safetensors
+from lading.weights import bounded, gguf, safetensors
 
 Read = Callable[[str, int, int], bytes]
 Files = Mapping[str, int]
-JSON_BYTES = 256 * 1024**2
+JSON_BYTES = bounded.SIZE_BYTES
 CONFIG = "config.json"
 SAFETENSORS_INDEX = "model.safetensors.index.json"
 _INDEX = re.compile(r"[^/]+\.(?:safetensors|bin)\.index(?:\.[A-Za-z0-9_]+)?\.json")
@@ -221,8 +220,8 @@ def json_object(path: str, files: Files, read: Read) -> dict[str, Any]:
     if files[path] > JSON_BYTES:
         raise FormatRefused(f"{path} has {files[path]:,} bytes; no such file is that long")
     try:
-        found = json.loads(read(path, 0, files[path]))
-    except (ValueError, RecursionError) as error:
+        found = bounded.parsed(read(path, 0, files[path]))
+    except ValueError as error:
         raise FormatRefused(f"{path} is not JSON: {error}", hint="fetch or save it again") from error
     if not isinstance(found, dict):
         raise FormatRefused(f"{path} is not a JSON object", hint="fetch or save it again")

@@ -17,6 +17,10 @@ Scalar = int | float | bool | str
 MAGIC = b"GGUF"
 HEAD_BYTES = 512 * 1024**2  # metadata and tensor table together; the largest vocabularies take some 20 MiB
 KEPT_ITEMS = 4096
+#: More than any model has: what a head may cost in memory and time, whatever it says.
+MOST_ENTRIES, MOST_TENSORS, MOST_ITEMS = 1 << 16, 1 << 18, 1 << 22
+MOST_KEPT_BYTES = 64 * 1024**2
+_ITEM_BYTES = 64
 _CHUNK_BYTES = 1024**2
 _DEFAULT_ALIGNMENT = 32
 _MAX_DIMENSIONS = 8
@@ -74,8 +78,11 @@ def head(path: str, size_bytes: int, read: Read) -> Head:
     cursor = _Cursor(path, size_bytes, read)
     version = _version(cursor)
     tensor_count, entry_count = cursor.number("<Q"), cursor.number("<Q")
-    metadata = {cursor.string(): _value(cursor, int(cursor.number("<I"))) for _ in cursor.counted(int(entry_count), 13)}
-    tensors = {cursor.string(): _tensor(cursor) for _ in cursor.counted(int(tensor_count), 24)}
+    metadata = {
+        cursor.string(): _value(cursor, int(cursor.number("<I")))
+        for _ in cursor.counted(int(entry_count), 13, MOST_ENTRIES)
+    }
+    tensors = {cursor.string(): _tensor(cursor) for _ in cursor.counted(int(tensor_count), 24, MOST_TENSORS)}
     _check_inside(cursor, tensors, _alignment(cursor, metadata))
     return Head(version=version, metadata=metadata, tensors=tensors)
 
@@ -87,6 +94,8 @@ class _Cursor:
         self.path = path
         self.size_bytes = size_bytes
         self.position = 0
+        self._kept_bytes = 0
+        self._items = 0
         self._read = read
         self._chunk = b""
         self._chunk_at = 0
@@ -117,11 +126,28 @@ class _Cursor:
 
     def string(self) -> str:
         """The next string: its length, then its bytes, which need not be valid UTF-8."""
-        return self.take(int(self.number("<Q"))).decode("utf-8", errors="replace")
+        count = int(self.number("<Q"))
+        self.check_room(count)
+        self.keep(count)
+        return self.take(count).decode("utf-8", errors="replace")
 
-    def counted(self, count: int, least_bytes: int) -> range:
-        """A range of *count*, each of which takes at least *least_bytes*: more than the file can hold is refused."""
+    def keep(self, count: int) -> None:
+        """Count bytes that are kept in memory."""
+        self._kept_bytes += count
+        if self._kept_bytes > MOST_KEPT_BYTES:
+            raise self.refused(f"its metadata has more than {MOST_KEPT_BYTES:,} bytes of values")
+
+    def walk(self, count: int) -> None:
+        """Count items of arrays that are gone through one by one."""
+        self._items += count
+        if self._items > MOST_ITEMS:
+            raise self.refused(f"its arrays have more than {MOST_ITEMS:,} items")
+
+    def counted(self, count: int, least_bytes: int, most: int | None = None) -> range:
+        """A range of *count*, each of which takes at least *least_bytes*: more than the file can hold, or *most*, is refused."""
         self.check_room(count * least_bytes)
+        if most is not None and count > most:
+            raise self.refused(f"its head names {count:,} of what no model has more than {most:,}")
         return range(count)
 
     def check_room(self, count: int) -> None:
@@ -164,6 +190,7 @@ def _array(cursor: _Cursor, depth: int) -> Array:
     if kind in _FIXED and length > KEPT_ITEMS:
         cursor.skip(length * struct.calcsize(_FIXED[kind]))
         return Array(length=length)
+    cursor.walk(length)
     if kind == _STRING and length > KEPT_ITEMS:
         for _ in cursor.counted(length, 8):
             cursor.skip(int(cursor.number("<Q")))
@@ -174,6 +201,7 @@ def _array(cursor: _Cursor, depth: int) -> Array:
     for index in cursor.counted(length, struct.calcsize(_FIXED.get(kind, "<Q"))):
         item = _array(cursor, depth + 1) if kind == _ARRAY else _value(cursor, kind)
         if index < KEPT_ITEMS:
+            cursor.keep(_ITEM_BYTES)
             items.append(item)
     return Array(length=length, items=tuple(items) if length <= KEPT_ITEMS else ())
 
