@@ -55,7 +55,7 @@ def unpack(
     assert entry.archive is not None, "not an archive"
     raw = _Raw(entry, source, Attempts(patience or Patience(), cancel), meter, rate or Rate(None))
     tape = _Tape(raw, Plain(entry.archive))
-    unpacking = _Unpacking(entry, staging, tape, emit=emit, taken=taken)
+    unpacking = _Unpacking(entry, staging, tape, cancel=cancel, emit=emit, taken=taken)
     unpacking.members()
     tape.finish()
     raw.check()
@@ -74,8 +74,6 @@ class _Raw:
 
     def read(self) -> bytes:
         """The next bytes; empty at its end."""
-        if self._attempts.cancel.is_set():
-            raise Cancelled("interrupted")
         view = self._buffer.view[: self._step_bytes]
         count = self._attempts.until_progress(partial(self._source.read_into, self._entry, self._offset, view))
         self._rate.wait(count, self._attempts.cancel)
@@ -158,9 +156,11 @@ class _Names:
 class _Unpacking:
     """The files of one archive on their way into a staging."""
 
-    def __init__(self, entry: Entry, staging: Staging, tape: _Tape, *, emit: Emit, taken: Taken) -> None:
+    def __init__(
+        self, entry: Entry, staging: Staging, tape: _Tape, *, cancel: threading.Event, emit: Emit, taken: Taken
+    ) -> None:
         self._entry, self._staging, self._tape = entry, staging, tape
-        self._emit, self._taken = emit, taken
+        self._cancel, self._emit, self._taken = cancel, emit, taken
         self._buffer = Buffer(STEP_BYTES).view
         self._names = _Names()
         self._written: dict[str, FileEntry] = {}
@@ -202,6 +202,8 @@ class _Unpacking:
         staged = self._staging.open(entry)
         try:
             while offset < size_bytes:
+                if self._cancel.is_set():
+                    raise Cancelled("interrupted")
                 view = self._buffer[: min(len(self._buffer), size_bytes - offset)]
                 fill(view, offset)
                 hashes.update(view)

@@ -19,7 +19,7 @@ RATIO = 250
 """Weights hardly shrink and text to a fifth; gzip's limit is 1,032, and the others have none."""
 FREE_BYTES = 256 << 20
 """So much may come of anything: an empty tensor of that size is no attack."""
-XZ_MEMORY_BYTES = 160 << 20
+XZ_MEMORY_BYTES = 96 << 20
 """What ``xz -9`` needs, and some more; a header can ask for 4 GiB."""
 
 

@@ -9,6 +9,7 @@ from dataclasses import replace
 from lading.errors import InvalidInput
 from lading.spec.pull import PLAIN, Choices
 from lading.weights.listing import Listing
+from lading.weights.selection import ALL
 
 
 def is_stream(found: Listing) -> bool:
@@ -22,7 +23,7 @@ def chosen(found: Listing, choices: Choices) -> Listing:
     Raises:
         InvalidInput: One set of weights is asked for.
     """
-    if choices.prefer != PLAIN.prefer:
+    if choices.prefer not in {PLAIN.prefer, ALL}:
         raise InvalidInput(
             f"--prefer {choices.prefer} cannot choose from {found.ref}: its files are known only while it is unpacked",
             hint="say which files by --include or --exclude",
