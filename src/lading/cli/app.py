@@ -4,6 +4,8 @@ A command's module is imported when it is used, never for ``lading --help``; the
 line of the command's docstring (a test compares them).
 """
 
+import atexit
+import gc
 import os
 import signal
 import sys
@@ -64,6 +66,7 @@ def build(command: str | None = None) -> cyclopts.App:
 
 def main(tokens: Sequence[str] | None = None) -> NoReturn:
     """Run the command line and exit with its documented code."""
+    atexit.register(gc.freeze)  # else the interpreter looks through all it loaded once more before it ends: 0.2 s
     arguments = list(sys.argv[1:] if tokens is None else tokens)
     command = next((token for token in arguments if not token.startswith("-")), None)
     if command == "run":  # a container's first process ignores what it has no handler for, also while it starts
