@@ -11,12 +11,24 @@ from dataclasses import dataclass
 import pytest
 
 from lading.testing.crashes import CrashingFs, ForgetfulFs, QuickFs, dead_process, dying
-from lading.testing.volume import CONTENT, OTHER, check_whole, listed, prunable, publish, transfer, write
+from lading.testing.volume import (
+    CONTENT,
+    OTHER,
+    check_whole,
+    files_of,
+    listed,
+    manifest,
+    prunable,
+    publish,
+    transfer,
+    write,
+)
 from lading.volume import find
 from lading.volume import journal as journals
 from lading.weights import layout
 
-CONTENTS = {("tiny", "v1"): CONTENT, ("tiny", "v2"): OTHER, ("tiny", "v3"): OTHER}
+BROKEN = ("config.json", "empty.bin")
+CONTENTS = {("tiny", "v1"): CONTENT, ("tiny", "v2"): OTHER, ("tiny", "v3"): OTHER, ("tiny", "v4"): CONTENT}
 
 
 def quick(root):
@@ -89,16 +101,16 @@ def kubelet_was_first(root):
 
 
 def prune(volume):
-    for manifest in prunable(volume, 1):
-        volume.remove(manifest.model, manifest.version)
+    for old in prunable(volume, 1):
+        volume.remove(old.model, old.version)
 
 
 def remove_all(volume):
-    for manifest in list(volume.manifests()):
-        if manifest.version != volume.current("tiny"):
-            volume.remove("tiny", manifest.version)
-    for manifest in list(volume.manifests()):
-        volume.remove("tiny", manifest.version)
+    for found in list(volume.manifests()):
+        if found.version != volume.current("tiny"):
+            volume.remove("tiny", found.version)
+    for found in list(volume.manifests()):
+        volume.remove("tiny", found.version)
 
 
 def has(*versions, current):
@@ -123,6 +135,26 @@ def publish_two(volume):
     publish(volume, "tiny", "v2", OTHER)
 
 
+def publish_shared(volume):
+    """What the first version has is taken over from it."""
+    old = volume.manifest("tiny", "v1")
+    with volume.stage("tiny", "v4", transfer(volume, "tiny", "v4", CONTENT)) as staging:
+        for file in old.files:
+            if file.path not in staging.finished:
+                assert staging.take(old, file, progress=lambda count: None)
+        volume.publish(staging, manifest("tiny", "v4", staging.finished, "2026-01-04T00:00:00Z"))
+
+
+def mend(volume):
+    """Put `BROKEN` in place again."""
+    found = volume.manifest("tiny", "v1")
+    with volume.mend(found, "t") as staging:
+        for path in BROKEN:
+            if path not in staging.finished:
+                write(staging, path, CONTENT[path])
+        volume.replace(staging, found, BROKEN)
+
+
 def publish_unused(volume):
     publish(volume, "tiny", "v2", OTHER, use=False)
 
@@ -132,6 +164,7 @@ SCENARIOS = [
     Scenario("a publish that kubelet was faster than", kubelet_was_first, publish_one, has("v1", current="v1")),
     Scenario("a second version", one_version, publish_two, has("v1", "v2", current="v2")),
     Scenario("a second version that is not used", one_version, publish_unused, has("v1", "v2", current="v1")),
+    Scenario("a version that shares", one_version, publish_shared, has("v1", "v4", current="v4")),
     Scenario("a pull that goes on", half_a_pull, publish_two, has("v1", "v2", current="v2")),
     Scenario("recovery after the rename", renamed_without_manifest, publish_two, has("v1", "v2", current="v2")),
     Scenario("publish again after removal", removed_without_cleaning, publish_one, has("v1", "v2", "v3", current="v1")),
@@ -168,6 +201,39 @@ def test_cut_at_every_call(tmp_path, scenario, forgets):
         assert fs.dead == (at < calls)
         completes(folder / "volume", scenario, f"cut before call {at} of {calls}, {fs.calls[-1]}")
         shutil.rmtree(folder)
+
+
+@pytest.mark.parametrize("forgets", [False, True], ids=["SIGKILL", "power failure"])
+def test_a_repair_cut_at_every_call(tmp_path, forgets):
+    """Each file is broken as it was, or right; what is sound stays; a rerun completes and leaves no litter."""
+
+    def broken(root):
+        one_version(root)
+        (root / "tiny" / "v1" / "config.json").write_bytes(b"rotten")
+        (root / "tiny" / "v1" / "empty.bin").unlink()
+
+    scenario = Scenario("repair", broken, mend, has("v1", current="v1"))
+    calls = len(counted(tmp_path / "count", scenario))
+    for at in range(calls + 1):
+        folder = tmp_path / "run"
+        (folder / "attic").mkdir(parents=True)
+        broken(folder / "volume")
+        fs = ForgetfulFs(at, attic=folder / "attic") if forgets else CrashingFs(at)
+        killed(folder / "volume", mend, fs)
+        left = files_of(folder / "volume" / "tiny" / "v1")
+        assert left.pop("config.json") in {b"rotten", CONTENT["config.json"]}, fs.calls[-1]
+        assert left.pop("empty.bin", b"") == b""
+        assert left == {"sub/dir/weights.bin": CONTENT["sub/dir/weights.bin"]}
+        completes_repair(folder / "volume", scenario)
+        shutil.rmtree(folder)
+
+
+def completes_repair(root, scenario):
+    volume = quick(root)
+    mend(volume)
+    scenario.done(volume)
+    check_whole(volume, CONTENTS)
+    is_clean(volume)
 
 
 def counted(folder, scenario):

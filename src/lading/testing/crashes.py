@@ -145,6 +145,16 @@ class ForgetfulFs(CrashingFs):
         super().symlink(target, path)
         self._note([path], path.parent, lambda paths: paths[0].unlink(missing_ok=True))
 
+    def link(self, old: Path, new: Path) -> None:
+        """A second name, which is lost with its directory."""
+        super().link(old, new)
+        self._note([new], new.parent, lambda paths: paths[0].unlink(missing_ok=True))
+
+    def clone(self, source: Path, descriptor: int) -> None:
+        """Share the bytes; they are lost until `sync`."""
+        self._lossy(descriptor)
+        super().clone(source, descriptor)
+
     def create(self, path: Path) -> int:
         """A new file; its name is lost with its directory."""
         new = not path.exists()
