@@ -8,6 +8,8 @@ import os
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from tests.testbed.hub import download
 
 from lading.errors import (
@@ -168,6 +170,25 @@ def test_old_repositories_have_one_name(hub):
 def test_what_is_no_model_is_refused(hub, text):
     with pytest.raises(InvalidReference):
         resolve(text)
+
+
+def _is_no_kind(name):
+    return name not in {*hub_api._KINDS, "models"}
+
+
+def _is_plain(part):
+    return part not in {".", ".."}
+
+
+NAME = st.from_regex(r"[A-Za-z0-9][A-Za-z0-9._-]{0,20}", fullmatch=True).filter(_is_no_kind)
+PART = st.text(st.characters(exclude_characters="/", exclude_categories=["Cs"]), min_size=1).filter(_is_plain)
+PARTS = st.lists(PART, min_size=1, max_size=3).map("/".join)
+
+
+@given(st.one_of(NAME, st.tuples(NAME, NAME).map("/".join)), PARTS, st.one_of(st.just(""), PARTS))
+def test_what_names_a_place_is_read_back_as_that_place(repo, revision, path):
+    place = hub_api.Place(repo=repo, revision=revision, path=path)
+    assert hub_api.parse(SourceRef(scheme="hf", location=str(place).removeprefix("hf://"))) == place
 
 
 def test_a_pinned_reference_names_the_same(tiny):

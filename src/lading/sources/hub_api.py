@@ -32,6 +32,7 @@ _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,95}")
 _COMMIT = re.compile(r"[0-9a-f]{40}")
 _OID = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
+_REF = re.compile(r"refs/[^/]+/[^/]+")
 _RESET = re.compile(r";\s*t=(\d{1,9})")
 _NO_HEAD = frozenset({405, 501})
 """How a plain server says that it answers GET alone: the file is then asked for there, each time."""
@@ -47,7 +48,7 @@ class Place:
     path: str = ""
 
     def __str__(self) -> str:
-        revision = quote(self.revision, safe="/" if self.revision.startswith("refs/") else "")
+        revision = quote(self.revision, safe="/" if _REF.fullmatch(self.revision) else "")
         return f"hf://{self.repo}@{revision}" + (f"/{self.path}" if self.path else "")
 
 
