@@ -52,7 +52,7 @@ class Choosing(Reaching):
     expect: Annotated[str, Parameter(group=GROUP)] = "auto"
     """The format it must have: auto, huggingface, gguf, sklearn, or any (no check)."""
     sha256: Annotated[str | None, Parameter(group=GROUP)] = None
-    """For a single file: the digest it must have."""
+    """For a single file, or an archive as it lies there: the digest it must have."""
     require_signature: Annotated[Path | None, Parameter(group=GROUP)] = None
     """A public key (PEM): refuse a model that it has not signed."""
     max_rate: Annotated[str | None, Parameter(group=GROUP)] = None

@@ -28,7 +28,7 @@ class Choices(Spec):
     expect: str = "auto"
     """The format it must have; ``any`` for no check."""
     sha256: Annotated[str | None, Field(pattern="^[0-9a-fA-F]{64}$")] = None
-    """For a single file: the digest it must have."""
+    """For a single file, or an archive as it lies there: the digest it must have."""
     requester_pays: bool = False
     """For S3: say that the requests are paid by who asks."""
     verify_tls: bool = True
