@@ -164,16 +164,23 @@ def manifest(ref: str | Path, *, where: Choice | None = None) -> Manifest:
 
 
 def verify(
-    ref: str | Path, *, emit: Emit = ignore, threads: int | None = None, where: Choice | None = None
+    ref: str | Path,
+    *,
+    quick: bool = False,
+    emit: Emit = ignore,
+    threads: int | None = None,
+    where: Choice | None = None,
 ) -> Verified:
     """Hash a version's files again, where they lie, and compare them with its manifest.
+
+    *quick* looks at names, sizes and heads of files only.
 
     Raises:
         VerificationFailed: Something differs; names the files.
     """
     with volumes.opened(str(ref), where, emit=emit) as found:
         listed = found.volume.manifest(volumes.model_of(found, str(ref)), found.version)
-        return portal.run(verifying.verify(found.volume, listed, emit=emit, threads=threads))
+        return portal.run(verifying.verify(found.volume, listed, quick=quick, emit=emit, threads=threads))
 
 
 def use(ref: str | Path, *, where: Choice | None = None) -> None:
