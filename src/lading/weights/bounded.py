@@ -1,4 +1,4 @@
-"""JSON from outside, refused before it takes more memory or time than any real document does."""
+"""What comes from outside, kept from taking more memory, time or words than any real document does."""
 
 import json
 from typing import Any
@@ -7,6 +7,7 @@ SIZE_BYTES = 32_000_000
 """The index of a model of a hundred thousand tensors takes a third of it."""
 VALUES = 2_000_000
 """Parsed, each takes some hundred bytes; a hundred thousand tensors are half of it."""
+SHOWN = 600
 
 
 def parsed(text: bytes) -> Any:
@@ -23,3 +24,8 @@ def parsed(text: bytes) -> Any:
         return json.loads(text.decode("utf-8"))
     except RecursionError:
         raise ValueError("it is nested too deep") from None
+
+
+def shown(text: str) -> str:
+    """*text* for a message: what a file names may be as long as the file."""
+    return text if len(text) <= SHOWN else f"{text[:SHOWN]} …"

@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from lading.errors import FormatRefused
+from lading.weights import bounded
 
 Read = Callable[[str, int, int], bytes]
 Scalar = int | float | bool | str
@@ -161,6 +162,7 @@ class _Cursor:
 
     def refused(self, problem: str) -> FormatRefused:
         """The error that says what is wrong with this file."""
+        problem = bounded.shown(problem)
         return FormatRefused(f"{self.path} is not a whole GGUF file: {problem}", hint="fetch or convert it again")
 
 

@@ -71,4 +71,4 @@ def listing(ref: Reference, name: str, entries: Iterable[Entry], *, revision: st
 def digest(entries: Iterable[Entry]) -> str:
     """40 hex digits that change when any path, size or etag does."""
     lines = (f"{entry.path}\0{entry.size_bytes}\0{entry.sha256 or entry.etag or ''}\n" for entry in entries)
-    return hashlib.sha256("".join(lines).encode()).hexdigest()[:40]
+    return hashlib.sha256("".join(lines).encode("utf-8", "surrogatepass")).hexdigest()[:40]

@@ -120,4 +120,5 @@ def _is_count(value: object) -> bool:
 
 
 def _refused(path: str, problem: str) -> FormatRefused:
+    problem = bounded.shown(problem)
     return FormatRefused(f"{path} is not a whole safetensors file: {problem}", hint="fetch or save it again")
