@@ -53,13 +53,14 @@ async def pull(
     left alone. Nothing is visible under the model's name before all of it is there, checked.
 
     Onto a claim, pvc://claim/model, it runs in a Job beside the volume, which reads the source itself; a folder of this
-    machine, or a claim of another namespace or cluster, is streamed there. Ctrl-C asks whether the Job goes on; the same command again follows it.
+    machine, or a claim of another namespace or cluster, is streamed there. Ctrl-C asks whether the Job goes on; the same
+    command again follows it.
 
     Args:
         source: A folder or file, hf://org/name[@revision], s3://bucket/prefix, https://host/file, https://host/dir/SHA256SUMS
             (all files it names), or pvc://claim/model.
         dest: A volume: any folder; made when it is not there. Below a volume: the model's name on it. Or pvc://claim/model.
-        version: Name of the version; the first 12 digits of the source's revision by default.
+        version: Name of the version; that of a source on a claim, else the first 12 digits of its revision by default.
         model: Name of the model on the volume; made from the source's name by default.
         use: Make it the current version of its model.
         dry_run: Print what would be done.
