@@ -101,7 +101,6 @@ class Access:
         self.paid = {"RequestPayer": "requester"} if choices.requester_pays else {}
         self._lock = threading.Lock()
         self._addresses: dict[str, _Address] = {}
-        self._generation = 0
         self._used = threading.local()
         with _configured():
             session = botocore.session.get_session()
@@ -140,12 +139,10 @@ class Access:
             if asked:
                 url += f"?{signing.encoded_query(asked)}"
             sent = {**self._headers, **(headers or {})}
-            self._used.generation, credentials = self._generation, self._credentials
-            if credentials is not None:
-                frozen = credentials.get_frozen_credentials()  # refreshed, where it is near its end
-                keys = signing.Keys(access_key=frozen.access_key, secret_key=frozen.secret_key, token=frozen.token)
+            if self._credentials is not None:
+                self._used.keys = _keys(self._credentials)
                 sent = signing.signed(
-                    method, url, sent, keys=keys, region=address.region, at=datetime.now(UTC),
+                    method, url, sent, keys=self._used.keys, region=address.region, at=datetime.now(UTC),
                     payload_sha256=payload_sha256,
                 )  # fmt: skip
         return Get(url=url, shown=str(place), headers=sent, method=method)
@@ -155,18 +152,15 @@ class Access:
 
         Also where botocore holds them good: a file that another program writes, a token that was revoked.
         """
-        with self._lock:
-            if self._credentials is None:
+        if self._credentials is None:
+            return False
+        with self._lock, self.faults("the store"):
+            if _keys(self._credentials) != self._used.keys:
+                return True  # botocore, or another thread, did meanwhile
+            found = botocore.session.get_session().get_credentials()
+            if found is None or _keys(found) == self._used.keys:
                 return False
-            if self._used.generation != self._generation:
-                return True  # another thread did, meanwhile
-            before = self._credentials.get_frozen_credentials()
-            with self.faults("the store"):
-                found = botocore.session.get_session().get_credentials()
-                if found is None or found.get_frozen_credentials() == before:
-                    return False
             self._credentials = found
-            self._generation += 1
             return True
 
     def close(self) -> None:
@@ -231,6 +225,12 @@ class _Address:
 
     base: str
     region: str
+
+
+def _keys(credentials: Any) -> signing.Keys:
+    """Those to sign with now; botocore fetches new ones where they are near their end."""
+    found = credentials.get_frozen_credentials()
+    return signing.Keys(access_key=found.access_key, secret_key=found.secret_key, token=found.token)
 
 
 def _text(header: str | bytes) -> str:
