@@ -386,8 +386,9 @@ def test_what_is_no_answer_of_a_hub_is_an_error_that_says_so(monkeypatch, tmp_pa
     assert "a/b" in caught.value.message
 
 
-def test_a_plain_server_with_the_hub_s_layout_is_a_mirror(monkeypatch, tmp_path):
-    """It knows no HEAD, and marks files in its own way."""
+@pytest.fixture
+def mirror(monkeypatch, tmp_path):
+    """A plain server with the hub's layout: it knows no HEAD, and marks files in its own way."""
     big = hashlib.sha256(BIG).hexdigest()
     lines = [LINE, {**LINE, "path": "m.safetensors", "lfs": {"oid": big, "size": len(BIG), "pointerSize": 9}}]
     answers = {
@@ -400,10 +401,23 @@ def test_a_plain_server_with_the_hub_s_layout_is_a_mirror(monkeypatch, tmp_path)
     with web.serving(answers) as server:
         server.heads = False
         monkeypatch.setenv("HF_ENDPOINT", server.url)
-        found = resolve("hf://a/b")
-        source = HubSource()
-        assert [read(source, entry, step=99_999) for entry in found.entries] == [b"abc", BIG]
-        source.close()
+        yield server
+
+
+def test_a_plain_server_with_the_hub_s_layout_is_a_mirror(mirror):
+    found = resolve("hf://a/b")
+    source = HubSource()
+    assert [read(source, entry, step=99_999) for entry in found.entries] == [b"abc", BIG]
+    source.close()
+
+
+def test_a_mirror_may_be_behind_a_password_which_is_not_shown(mirror, monkeypatch):
+    mirror.password = "me:letmein"
+    monkeypatch.setenv("HF_ENDPOINT", mirror.url.replace("://", "://me:letmein@"))
+    assert len(resolve("hf://a/b").entries) == 2
+    monkeypatch.setenv("HF_ENDPOINT", mirror.url.replace("://", "://me:letmeout@"))
+    refused = refusal("hf://a/b", SourceError)
+    assert "letme" not in f"{refused.message} {refused.hint}"
 
 
 # -------------------------------------------------------------------------------------------------------------- cache
@@ -466,6 +480,25 @@ def test_offline_all_is_read_from_the_cache_and_nothing_is_asked(hub, tiny, monk
     hub.asked.clear()
     found = resolve("hf://acme/Tiny")
     assert (found.revision, found.ref, found.entries) == (online.revision, online.ref, online.entries)
+    source = HubSource()
+    for entry in found.entries:
+        assert read(source, entry) == MODEL[entry.path]
+    source.close()
+    assert not hub.asked
+
+
+def test_a_cache_without_links_is_read_too(hub, tiny, monkeypatch):
+    """Where there are no symbolic links the tools put the files themselves into the snapshot."""
+    snapshot = download("acme/Tiny")
+    for file in [*snapshot.rglob("*")]:
+        if file.is_symlink():
+            data = file.read_bytes()
+            file.resolve().unlink()
+            file.unlink()
+            file.write_bytes(data)
+    hub.asked.clear()
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    found = resolve("hf://acme/Tiny")
     source = HubSource()
     for entry in found.entries:
         assert read(source, entry) == MODEL[entry.path]
