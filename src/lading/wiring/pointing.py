@@ -4,9 +4,11 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from lading.errors import LadingError
 from lading.spec import ref as refs
 from lading.spec.placement import Choice
-from lading.spec.ref import ClaimRef
+from lading.spec.ref import ClaimRef, LocalRef
+from lading.volume import find
 from lading.weights import layout
 from lading.weights.manifest import Manifest
 
@@ -18,12 +20,33 @@ if TYPE_CHECKING:
 def users(text: str, choice: Choice) -> "Users | None":
     """What points into the claim that *text* names, or mounts a place on it now; None where it names a folder of this machine.
 
+    A folder whose volume says which claim it is stands for that claim; there, that nobody can be asked is a value, no error.
+
     Raises:
         ClusterError: As the API server says.
     """
     ref = refs.parse(text, any_folder=True)
-    if not isinstance(ref, ClaimRef):
+    if isinstance(ref, LocalRef):
+        return _of_mounted(ref, choice)
+    assert isinstance(ref, ClaimRef)
+    return _asked(ref, choice)
+
+
+def _of_mounted(ref: LocalRef, choice: Choice) -> "Users | None":
+    within = find.around(ref)
+    document = within[0].document if within else None
+    if document is None or document.claim is None:
         return None
+    claim = ClaimRef(claim=document.claim, namespace=document.namespace)
+    try:
+        return _asked(claim, choice)
+    except LadingError as error:
+        from lading.placement.users import Users
+
+        return Users(unknown=(f"this is {claim}, and its cluster could not be asked: {error.message}",))
+
+
+def _asked(ref: ClaimRef, choice: Choice) -> "Users":
     from lading.cluster.loop import CLUSTER
 
     return CLUSTER.run(_users(ref, choice))

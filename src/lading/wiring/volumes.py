@@ -151,6 +151,8 @@ def published(volume: "Volume", *, model: str | None = None, version: str | None
 def adoptable(place: Place, text: str) -> Place:
     """The folder that *place* is, on a volume: one that lies on none makes the folder it lies in a volume.
 
+    The root of a mount is a volume of its own: so a claim lies whose weights were put at its root.
+
     Raises:
         FormatRefused: There is no model in it: which folder is to be the volume is then not plain.
     """
@@ -161,6 +163,8 @@ def adoptable(place: Place, text: str) -> Place:
     folder = place.volume.root
     if unmanaged.at(folder.parent, folder.name).format == "files":
         raise FormatRefused(f"no model is in {text}", hint=f"its models, if it has any: lading ls {text}")
+    if folder.is_mount():
+        return Place(volume=find.create_volume(folder), path=".")
     return Place(volume=find.create_volume(folder.parent), path=folder.name)
 
 
