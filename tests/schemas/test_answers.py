@@ -56,6 +56,7 @@ CASES: dict[str, list[tuple[str, str | None]]] = {
         ("bench URL --levels 1 --requests 4 --scenario D(8,4)", "bench-result"),
     ],
     "ask": [("ask URL Hello --max-tokens 4", "reply")],
+    "push": [("push more out --dry-run", None), ("push more out", None)],
     "images": [("images", "image-listed"), ("images pull", "image-listed")],
     "engines": [
         ("engines", "engine"),

@@ -76,8 +76,12 @@ def attested(found: Listing, manifest: Manifest) -> Listing:
         note = f"the manifest beside {found.ref} does not have {named(unlisted)}: nothing says what they should be"
         return replace(held, notes=(*found.notes, note))
     return replace(
-        held, revision=manifest.source.revision, version=manifest.version, origin=manifest.source.ref
-    )  # fmt: skip
+        held,
+        revision=manifest.source.revision,
+        version=manifest.version,
+        origin=manifest.source.ref,
+        format=manifest.format,
+    )
 
 
 def named(paths: Iterable[str], at_most: int = 3) -> str:
