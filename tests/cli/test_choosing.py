@@ -68,6 +68,12 @@ def test_a_key_that_cannot_be_read_is_named(tmp_path):
         chosen(Choosing(require_signature=tmp_path / "key.pem"), Output())
 
 
+def test_a_file_that_is_no_key_does_not_get_into_a_job(tmp_path):
+    (tmp_path / "weights.bin").write_bytes(b"w" * 100_000)
+    with pytest.raises(InvalidInput, match="is longer than"):
+        chosen(Choosing(require_signature=tmp_path / "weights.bin"), Output())
+
+
 def test_the_library_names_the_nearest_option(tmp_path):
     with pytest.raises(InvalidInput) as caught:
         library.pull(tmp_path, tmp_path / "volume", exclud=["*.bin"])

@@ -11,7 +11,7 @@ from lading.sources.local import LocalSource
 from lading.sources.volume import VolumeSource
 from lading.spec.pull import Choices
 from lading.spec.ref import ClaimRef, LocalRef, parse
-from lading.testing.agents import in_process
+from lading.testing.agents import BreakingChannel, in_process
 from lading.testing.sources import SourceContract
 from lading.volume import find
 from lading.volume.remote import RemoteVolume
@@ -166,3 +166,19 @@ def test_a_published_version_comes_whole_and_is_what_its_manifest_says(tmp_path)
     copy = find.create_volume(tmp_path / "volume")
     asyncio.run(flow.pull(made.source(), copy, made.ref))
     assert copy.manifest("one").files == volume.manifest("one").files
+
+
+def test_a_stream_that_breaks_is_made_again(claim, tmp_path):
+    """In the middle of a file, and before its first byte: what was read counts, and nothing is read wrong."""
+    breaks = iter([5_000, 700_000, 2_500_000])
+    cut = RemoteVolume(
+        lambda: BreakingChannel(in_process(claim.root, read_only=True), received=next(breaks, None)),
+        shown="pvc://models",
+    )
+    volume = find.create_volume(tmp_path / "volume")
+    try:
+        asyncio.run(flow.pull(VolumeSource(cut), volume, claim.ref, choices=ANY))
+    finally:
+        cut.close()
+    assert next(breaks, None) is None
+    assert volume.manifest("org/one").files == find.open_volume(claim.root).manifest("org/one").files

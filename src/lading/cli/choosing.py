@@ -13,8 +13,8 @@ from lading.spec import units
 from lading.spec.pull import Choices
 
 GROUP = "Source"
-#: Of a list of names, or a public key.
-LONGEST_BYTES = 16 << 20
+LONGEST_LIST_BYTES = 16 << 20
+LONGEST_KEY_BYTES = 16 << 10
 
 
 @Parameter(name="*")
@@ -66,7 +66,7 @@ def chosen(said: Choosing | None, output: Output) -> Choices:
         InvalidInput: A file cannot be read, or a value is none of its option.
     """
     said = said or Choosing()
-    names = _text("--files", said.files)
+    names = _text("--files", said.files, LONGEST_LIST_BYTES)
     return choosing.chosen(
         **said.options(output),
         files=None if names is None else tuple(names.splitlines()),
@@ -75,19 +75,19 @@ def chosen(said: Choosing | None, output: Output) -> Choices:
         prefer=said.prefer,
         expect=said.expect,
         sha256=said.sha256,
-        signed_by=_text("--require-signature", said.require_signature),
+        signed_by=_text("--require-signature", said.require_signature, LONGEST_KEY_BYTES),
         max_rate_bytes_per_s=_rate(said.max_rate),
     )
 
 
-def _text(option: str, file: Path | None) -> str | None:
+def _text(option: str, file: Path | None, at_most_bytes: int) -> str | None:
     if file is None:
         return None
     try:
         with file.open("rb") as opened:
-            text = opened.read(LONGEST_BYTES + 1)
-        if len(text) > LONGEST_BYTES:
-            raise InvalidInput(f"{option} {file} is longer than {units.show_bytes(LONGEST_BYTES)}")
+            text = opened.read(at_most_bytes + 1)
+        if len(text) > at_most_bytes:
+            raise InvalidInput(f"{option} {file} is longer than {units.show_bytes(at_most_bytes)}")
         return text.decode()
     except OSError as error:
         raise InvalidInput(f"{option} {file} cannot be read: {error.strerror}") from error
