@@ -144,6 +144,13 @@ class Destination(Protocol):
     def manifest(self) -> bytes | None:
         """The manifest that lies beside the files, as it is; None where there is none."""
 
+    def require_manifest(self) -> None:
+        """Nothing, if a manifest may be put beside the files, which is found out before any of them is sent.
+
+        Raises:
+            SourceDenied: It may not.
+        """
+
     def put_manifest(self, data: bytes) -> str:
         """Put it there, in place of an older one; gives where it is, as a person names it."""
 

@@ -110,6 +110,11 @@ class ManifestInside(FolderDestination):
         self._manifest = root / "manifest.json"
 
 
+class TriesByWriting(FolderDestination):
+    def require_manifest(self):
+        self.put_manifest(b"")
+
+
 class BelievesNames(FolderDestination):
     def _file(self, path):
         return self._root / path
@@ -139,6 +144,7 @@ MUTANTS = {
     "test_reading_back_begins_anywhere": ReadsFromTheStart,
     "test_a_file_is_removed": RemovesTheFolder,
     "test_a_cancelled_send_sends_no_part": EndsWhatIsCancelled,
+    "test_whether_a_manifest_may_be_put_is_known_before": TriesByWriting,
     "test_the_manifest_is_no_file_of_the_model": ManifestInside,
     "test_a_hostile_name_is_refused": BelievesNames,
     "test_closing_twice_is_silent": ClosesOnce,

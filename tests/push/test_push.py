@@ -6,7 +6,8 @@ import pytest
 from tests.push.conftest import MODEL, TOTAL
 
 import lading as api
-from lading.errors import InvalidInput, VerificationFailed
+from lading.errors import InvalidInput, SourceDenied, VerificationFailed
+from lading.spec.credentials import ANONYMOUS_VARIABLE
 from lading.testing import hub as hubs
 
 pytestmark = pytest.mark.real("minio")
@@ -143,6 +144,25 @@ def test_a_hub_model_goes_into_the_bucket_without_a_volume(push, pull, bucket, t
     origin = api.manifest(tmp_path / "volume2/tiny").source
     assert origin.ref.startswith("hf://acme/tiny")
     assert origin.revision == str(commit)
+
+
+def test_who_may_not_put_the_manifest_is_told_before_anything_is_sent(push, bucket, ref, monkeypatch):
+    """An account that may write below the prefix only."""
+    below = f"arn:aws:s3:::{bucket.name}/llm/granite/*"
+    allowed = [
+        {"Effect": "Allow", "Action": "s3:*", "Resource": below},
+        {"Effect": "Allow", "Action": ["s3:ListBucket"], "Resource": f"arn:aws:s3:::{bucket.name}"},
+    ]
+    bucket.client.put_bucket_policy(Bucket=bucket.name, Policy=json.dumps(_for_anyone(allowed)))
+    monkeypatch.setenv(ANONYMOUS_VARIABLE, "true")
+    with pytest.raises(SourceDenied, match="manifest may not be put beside the files") as caught:
+        push(ref, bucket.at("llm/granite/"))
+    assert "llm/.lading/manifests/granite.json" in caught.value.hint
+    assert bucket.objects() == {}
+
+
+def _for_anyone(statements):
+    return {"Version": "2012-10-17", "Statement": [{**one, "Principal": {"AWS": ["*"]}} for one in statements]}
 
 
 def test_reading_all_of_it_back(push, bucket, ref):

@@ -239,6 +239,7 @@ class _Way:
             order.require_free()
         self._emit(order.planned)
         todo = order.todo
+        self._uploading.tried(self._destination.require_manifest)
         sent = self._send([*todo.send, *todo.other], order.planned)
         files = tuple(sorted((*todo.same, *sent), key=lambda file: file.path))
         self._verify(files, {file.path for file in sent}, read_back)

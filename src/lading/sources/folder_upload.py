@@ -131,6 +131,13 @@ class FolderDestination:
             return self._manifest.read_bytes()
         return None
 
+    def require_manifest(self) -> None:
+        """Its directory is made, where it is not there."""
+        with _faults(self._manifest):
+            self._manifest.parent.mkdir(parents=True, exist_ok=True)
+            if not os.access(self._manifest.parent, os.W_OK):
+                raise PermissionError
+
     def put_manifest(self, data: bytes) -> str:
         """Renamed to its place, when it is whole."""
         temporary = self._manifest.with_name(f".{self._manifest.name}.{secrets.token_hex(8)}")

@@ -13,7 +13,7 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
-from lading.errors import Cancelled, SourceChanged, SourceError, SourceMissing, SourceTransient
+from lading.errors import Cancelled, SourceChanged, SourceDenied, SourceError, SourceMissing, SourceTransient
 from lading.ports import Cancel, SentPart
 from lading.sources import get, s3_checksums, s3_listing
 from lading.sources import s3_signing as signing
@@ -91,7 +91,9 @@ class S3Destination:
     def begin(self, path: str, size_bytes: int | None) -> str:
         """A multipart upload, of which the store is to keep a CRC of all bytes."""
         del size_bytes
-        place = self._place(path)
+        return self._begin(self._place(path))
+
+    def _begin(self, place: Place) -> str:
         create = partial(
             self._access.client.create_multipart_upload, Bucket=place.bucket, Key=place.key, **self._access.paid
         )
@@ -150,7 +152,9 @@ class S3Destination:
 
     def abort(self, path: str, upload: str) -> None:
         """The store forgets its parts, and they cost nothing any more."""
-        place = self._place(path)
+        self._abort(self._place(path), upload)
+
+    def _abort(self, place: Place, upload: str) -> None:
         with self._access.faults(str(place)):
             try:
                 self._access.client.abort_multipart_upload(
@@ -170,9 +174,20 @@ class S3Destination:
         """The object beside the prefix."""
         return s3_listing.manifest_beside(self._access, self._bucket, self._prefix)
 
+    def require_manifest(self) -> None:
+        """An upload of it is begun and aborted: that takes the right to write, and nothing is seen of it."""
+        place = self._manifest_place()
+        try:
+            self._abort(place, self._begin(place))
+        except SourceDenied as error:
+            raise SourceDenied(
+                f"the manifest may not be put beside the files: {error.message}",
+                hint=f"let this account write {place}, too",
+            ) from error
+
     def put_manifest(self, data: bytes) -> str:
         """That object, by one request."""
-        place = Place(bucket=self._bucket, key=beside.manifest_key(self._prefix))
+        place = self._manifest_place()
         self._checked(place, {}, memoryview(data), None)
         return str(place)
 
@@ -198,6 +213,9 @@ class S3Destination:
 
     def _place(self, path: str) -> Place:
         return Place(bucket=self._bucket, key=self._prefix + names.check(path))
+
+    def _manifest_place(self) -> Place:
+        return Place(bucket=self._bucket, key=beside.manifest_key(self._prefix))
 
     def _no_bucket(self, code: str) -> SourceError:
         return SourceMissing(

@@ -183,6 +183,16 @@ class DestinationContract:
             there.abort("a.bin", upload)
             assert there.files() == {}
 
+    def test_whether_a_manifest_may_be_put_is_known_before(self, place: Place) -> None:
+        """Asking makes none, and leaves one that is there."""
+        with _open(place) as there:
+            there.require_manifest()
+            assert there.manifest() is None
+            there.put_manifest(b"one")
+            there.require_manifest()
+            assert there.manifest() == b"one"
+        assert place.seen() == {}
+
     def test_the_manifest_is_no_file_of_the_model(self, place: Place) -> None:
         """It can be read again and replaced, and nobody who reads all files meets it."""
         with _open(place) as there:
