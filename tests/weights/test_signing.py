@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec, ed25519
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from cryptography.x509.oid import NameOID
 from hypothesis import given
 from hypothesis import strategies as st
@@ -303,6 +303,18 @@ def test_a_key_and_a_certificate_are_not_taken_for_one_another(model, key, tmp_p
         signing.signed(certified(model, tmp_path, chain, "signer", ["between"]), signing.signer(pem(key.public_key())))
     with pytest.raises(VerificationFailed, match="no chain of certificates"):
         signing.signed(sign(model, key, tmp_path), signing.signer(root_pem(chain)))
+
+
+def test_certificates_that_are_none_are_refused(key, chain):
+    """Any bytes where a chain belongs; and a key in it that signs no models."""
+    by = signing.signer(root_pem(chain))
+    document = json.loads(resigned(key))
+    stray = certificate("rsa", rsa.generate_private_key(65537, 2048), chain["root"][1], chain["root"][0])
+    for carried in ([], [b""], [b"0\x82"], [stray.public_bytes(serialization.Encoding.DER)]):
+        certificates = [{"rawBytes": base64.b64encode(one).decode()} for one in carried]
+        document["verificationMaterial"] = {"x509CertificateChain": {"certificates": certificates}}
+        with pytest.raises(VerificationFailed):
+            signing.signed(json.dumps(document).encode(), by)
 
 
 def test_a_keyless_signature_is_told(key):

@@ -140,7 +140,7 @@ class HttpSource:
     def _beside(self, url: str, name: str) -> tuple[str | None, str | None]:
         """The SHA-256 that a file beside *url* gives of it, and that file's address; None where there is none."""
         for address in (f"{url}.sha256", urljoin(url, "SHA256SUMS")):
-            data = self._text(address, missing=b"")
+            data = self._text(address, limit_bytes=_BESIDE_LIMIT_BYTES, missing=b"")
             if b"\0" not in data and len(data) <= _BESIDE_LIMIT_BYTES:
                 sha256 = checksums.beside(data.decode(errors="replace"), name)
                 if sha256 is not None:
@@ -171,8 +171,8 @@ class HttpSource:
         finally:
             connection.close()
 
-    def _text(self, url: str, missing: bytes | None = None) -> bytes:
-        """What is at *url*, cut off behind the longest list; *missing* where the server gives nothing there."""
+    def _text(self, url: str, *, limit_bytes: int = checksums.SIZE_LIMIT_BYTES, missing: bytes | None = None) -> bytes:
+        """What is at *url*, cut off a byte behind *limit_bytes*; *missing* where the server gives nothing there."""
         connection = Connection(self._trust)
         shown = without_secrets(url)
         try:
@@ -181,7 +181,7 @@ class HttpSource:
                 return missing
             check_status(answer.status, None, shown, answer.headers)
             with faults(shown):
-                return answer.read(checksums.SIZE_LIMIT_BYTES + 1)
+                return answer.read(limit_bytes + 1)
         finally:
             connection.close()
 

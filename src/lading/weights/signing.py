@@ -12,7 +12,7 @@ import binascii
 import hashlib
 import json
 from collections.abc import Callable, Collection, Iterator, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeGuard
 
 from lading.errors import InvalidInput, MissingExtra, VerificationFailed
 from lading.spec import units
@@ -46,6 +46,7 @@ def signer(pem: str) -> Signer:
     """
     try:
         from cryptography import x509
+        from cryptography.exceptions import UnsupportedAlgorithm
         from cryptography.hazmat.primitives import serialization
     except ModuleNotFoundError:
         raise MissingExtra("--require-signature", extra="signing") from None
@@ -55,13 +56,14 @@ def signer(pem: str) -> Signer:
             roots = x509.load_pem_x509_certificates(data)
             return lambda material: _certified(material, roots)
         key = serialization.load_pem_public_key(data)
-    except ValueError as error:
+    except (ValueError, UnsupportedAlgorithm) as error:
         raise InvalidInput(
             "--require-signature: the file holds no public key, and no certificate",
             hint="make one of a private key by: openssl ec -in KEY -pubout -out KEY.pem",
         ) from error
-    known = _known(key)
-    return lambda material: _named(material, known)
+    if not _signs_models(key):
+        raise InvalidInput(f"--require-signature: models are signed by a key of {', '.join(_CURVES)}, not by this one")
+    return lambda material: _named(material, key)
 
 
 def signed(bundle: bytes, by: Signer) -> Digests:
@@ -176,12 +178,10 @@ def _resources(statement: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
         raise _refused("disagrees with itself: its sum is not that of its files")
 
 
-def _known(key: object) -> "ec.EllipticCurvePublicKey":
+def _signs_models(key: object) -> "TypeGuard[ec.EllipticCurvePublicKey]":
     from cryptography.hazmat.primitives.asymmetric import ec
 
-    if not isinstance(key, ec.EllipticCurvePublicKey) or key.curve.name not in _CURVES:
-        raise InvalidInput(f"--require-signature: models are signed by a key of {', '.join(_CURVES)}, not by this one")
-    return key
+    return isinstance(key, ec.EllipticCurvePublicKey) and key.curve.name in _CURVES
 
 
 def _named(material: Mapping[str, Any], key: "ec.EllipticCurvePublicKey") -> "ec.EllipticCurvePublicKey":
@@ -203,6 +203,7 @@ def _certified(material: Mapping[str, Any], roots: "list[Certificate]") -> "ec.E
     As the reference does it is judged at the time it became valid: nothing in a bundle says when it signed.
     """
     from cryptography import x509
+    from cryptography.exceptions import UnsupportedAlgorithm
     from cryptography.x509 import verification
 
     if "x509CertificateChain" not in material:
@@ -219,11 +220,12 @@ def _certified(material: Mapping[str, Any], roots: "list[Certificate]") -> "ec.E
     )
     try:
         verifier.verify(leaf, between)
-    except verification.VerificationError as error:
+        fit, key = _may_sign(leaf), leaf.public_key()
+    except (verification.VerificationError, UnsupportedAlgorithm, x509.DuplicateExtension) as error:
         raise _refused(f"was made with a certificate that yours do not stand for: {error}") from error
-    if not _may_sign(leaf):
+    if not fit or not _signs_models(key):
         raise _refused("was made with a certificate that is not for signing")
-    return _known(leaf.public_key())
+    return key
 
 
 def _may_sign(certificate: "Certificate") -> bool:
