@@ -9,6 +9,7 @@ import pytest
 from lading.errors import VolumeFull
 from lading.events import FilePulled, FilesShared, OldRemoved
 from lading.flows import pull as flow
+from lading.flows import sharing
 from lading.flows.verify import verify
 from lading.spec.pull import Choices
 from lading.spec.ref import parse
@@ -58,8 +59,9 @@ async def pulled(volume, source, *, making_room=False):
 
 
 @pytest.fixture
-async def volume(tmp_path):
-    """A volume with the old version."""
+async def volume(tmp_path, monkeypatch):
+    """A volume with the old version; files of any size are worth sharing."""
+    monkeypatch.setattr(sharing, "WORTH_BYTES", 1)
     made = find.create_volume(tmp_path / "volume")
     await pulled(made, Objects(**OLD))
     return made
@@ -121,6 +123,13 @@ async def test_without_being_asked_nothing_goes_and_what_both_have_is_shared(vol
     assert (await verify(volume, volume.manifest("granite"))).bad == 0
     volume.remove("granite", old)
     assert (folders[1] / "same.bin").read_bytes() == b"s" * 500
+
+
+async def test_small_files_are_not_worth_it(volume, monkeypatch):
+    monkeypatch.setattr(sharing, "WORTH_BYTES", 501)
+    source = Objects(**NEW)
+    await pulled(volume, source)
+    assert source.read == 900
 
 
 async def test_bit_rot_is_not_handed_on(volume):

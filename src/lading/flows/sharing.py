@@ -16,6 +16,9 @@ from lading.weights.listing import Entry, Listing
 from lading.weights.manifest import FileEntry, Manifest
 from lading.weights.plan import TransferPlan
 
+WORTH_BYTES = 1 << 20
+"""A smaller file is fetched in the time that it takes to make its second name durable."""
+
 
 def share(
     listing: Listing,
@@ -32,7 +35,8 @@ def share(
     Raises:
         Cancelled: *cancel* was set.
     """
-    if not isinstance(staging, KeepsFiles) or not todo.fetch:
+    big = [entry for entry in todo.fetch if entry.size_bytes is not None and entry.size_bytes >= WORTH_BYTES]
+    if not isinstance(staging, KeepsFiles) or not big:
         return todo
     published = [one for one in volume.manifests() if one.model == model]
     meter = transfer.Meter(todo.total_bytes, done_bytes=todo.kept_bytes, emit=emit)
@@ -42,13 +46,14 @@ def share(
             raise Cancelled("interrupted")
         meter.add(count)
 
-    taken = take(todo.fetch, published, staging, progress=tell, threads=volume.cores)
+    taken = take(big, published, staging, progress=tell, threads=volume.cores)
     if not taken:
         return todo
+    giving = {manifest.version for manifest, _ in taken}
     emit(
         FilesShared(
             model=model,
-            versions=tuple(one.version for one in published if one in {manifest for manifest, _ in taken}),
+            versions=tuple(one.version for one in published if one.version in giving),
             files=len(taken),
             size_bytes=sum(file.size_bytes for _, file in taken),
         )
@@ -65,11 +70,14 @@ def take(
     threads: int = 1,
 ) -> list[tuple[Manifest, FileEntry]]:
     """The files of *published* versions that were taken over for *entries*, each with its version; the newest is asked first."""
+    by_path: dict[str, list[tuple[Manifest, FileEntry]]] = {entry.path: [] for entry in entries}
+    for manifest in reversed(published):
+        for file in manifest.files:
+            by_path.get(file.path, []).append((manifest, file))
 
     def one(entry: Entry) -> tuple[Manifest, FileEntry] | None:
-        for manifest in reversed(published):
-            file = _same(entry, manifest)
-            if file is not None and _taken(staging, manifest, file, progress):
+        for manifest, file in by_path[entry.path]:
+            if _is(entry, file) and _taken(staging, manifest, file, progress):
                 return manifest, file
         return None
 
@@ -96,8 +104,7 @@ class _Told:
         self._progress(count)
 
 
-def _same(entry: Entry, manifest: Manifest) -> FileEntry | None:
-    """The file of a version that *entry* is, where the source tells its content by a digest or a mark of its own."""
-    file = next((one for one in manifest.files if one.path == entry.path), None)
+def _is(entry: Entry, file: FileEntry) -> bool:
+    """Whether *file* is what *entry* stands for, where the source tells its content by a digest or a mark of its own."""
     marked = entry.archive is None and (entry.sha256 is not None or entry.etag is not None)
-    return file if file is not None and marked and planning.matches(entry, file) else None
+    return marked and planning.matches(entry, file)
