@@ -286,7 +286,8 @@ def test_a_place_is_what_its_text_says(key, version):
 # ------------------------------------------------------------------------------------------------------- how it is asked
 
 
-def test_the_bucket_in_the_host_name(tmp_path_factory, minio_environment, monkeypatch):
+@pytest.mark.parametrize("told", ["by the environment", "by a profile"])
+def test_the_bucket_in_the_host_name(told, tmp_path_factory, tmp_path, minio_environment, monkeypatch):
     """Virtual style, by a real MinIO that has a domain; its names lead to loopback here."""
     require("minio", testbed.program("minio"), "not built (make testbed builds it; Go is needed)")
     real = socket.getaddrinfo
@@ -302,7 +303,11 @@ def test_the_bucket_in_the_host_name(tmp_path_factory, minio_environment, monkey
     with testbed.running(tmp_path_factory.mktemp("domain"), settings={"MINIO_DOMAIN": "s3.lading.test"}) as server:
         server.bucket("models", {"m/a b.bin": b"by name"})
         monkeypatch.setattr(socket, "getaddrinfo", here)
-        monkeypatch.setenv("LADING_S3_ADDRESSING", "virtual")
+        if told == "by a profile":
+            (tmp_path / "config").write_text("[default]\ns3 =\n    addressing_style = virtual\n")
+            monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "config"))
+        else:
+            monkeypatch.setenv("LADING_S3_ADDRESSING", "virtual")
         endpoint = f"http://s3.lading.test:{server.endpoint.rpartition(':')[2]}"
 
         def check(source):

@@ -1,6 +1,7 @@
 """Each clause of the contract of a source fails when a source breaks it."""
 
 import dataclasses
+import hashlib
 import os
 import threading
 from pathlib import Path
@@ -92,6 +93,11 @@ class OneFileForAllThreads(LocalSource):
         return super().read_into(read if read.size_bytes > offset else entry, offset, buffer)
 
 
+class SaysWhatAnotherFileHashesTo(LocalSource):
+    def digests(self, entry):
+        return {"md5": hashlib.md5(b"of another").hexdigest()}
+
+
 class ReadsWhatIsThere(LocalSource):
     def read_into(self, entry, offset, buffer, *, end=None):
         with Path(entry.key).open("rb") as file:
@@ -137,6 +143,7 @@ MUTANTS = {
     "test_ranges_are_read_one_after_another_or_refused": ReadsEveryRangeFromItsFirst,
     "test_the_end_is_zero_and_only_the_end": NeverEnds,
     "test_threads_read_at_once": OneFileForAllThreads,
+    "test_what_is_said_of_the_bytes_is_true": SaysWhatAnotherFileHashesTo,
     "test_a_file_replaced_after_the_listing_is_refused": ReadsWhatIsThere,
     "test_two_contents_are_never_mixed": ReadsWhatIsThere,
     "test_a_file_that_is_gone_is_said_to_be": GoneIsEmpty,

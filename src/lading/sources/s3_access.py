@@ -268,13 +268,12 @@ def _authorities(session: Any) -> str:
 
 
 def _client(session: Any, endpoint: str | None, trust: Trust, *, signed: bool) -> Any:
-    """A client of botocore: path style for every store that is not AWS, unsigned where there are no credentials."""
-    style = os.environ.get(ADDRESSING_VARIABLE, "auto")
-    client = _made(session, endpoint, _config(style, signed=signed), trust)
-    if style != "auto" or ".amazonaws." in client.meta.endpoint_url:
+    """A client of botocore, unsigned where there are no credentials; path style for every store but AWS, unless told otherwise."""
+    style = os.environ.get(ADDRESSING_VARIABLE) or (session.get_scoped_config().get("s3") or {}).get("addressing_style")
+    client = _made(session, endpoint, _config(style or "auto", signed=signed), trust)
+    if style or ".amazonaws." in client.meta.endpoint_url:
         return client
-    configured = (session.get_scoped_config().get("s3") or {}).get("addressing_style")  # of the profile
-    return _made(session, endpoint, _config(configured or "path", signed=signed), trust)
+    return _made(session, endpoint, _config("path", signed=signed), trust)
 
 
 def _made(session: Any, endpoint: str | None, config: Config, trust: Trust) -> Any:

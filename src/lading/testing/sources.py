@@ -9,14 +9,16 @@ Subclass `SourceContract`, override the fixture `origin`, and your source is hel
 """
 
 import asyncio
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Protocol
 
 import pytest
 
 from lading.errors import InvalidReference, RangesRefused, SourceChanged, SourceMissing
-from lading.ports import Source
+from lading.ports import KnowsDigests, Source
 from lading.spec.ref import ClaimRef, Reference
+from lading.weights import digests
 from lading.weights.listing import Entry, Listing
 
 BIG = bytes(range(251)) * 13_000  # 3.3 MB; a period that is no power of two shows a block in a wrong place
@@ -137,6 +139,15 @@ class SourceContract:
             read = list(pool.map(lambda entry: (entry.path, _read(source, entry)), listing.entries * 3))
         assert all(data == CONTENT[path] for path, data in read)
 
+    def test_what_is_said_of_the_bytes_is_true(self, origin: Origin) -> None:
+        """Every digest that the listing gives, and that the source gives when it is asked, once and again."""
+        listing = _filled(origin)
+        with _Closing(origin) as source:
+            for entry in listing.entries:
+                asked = [source.digests(entry), source.digests(entry)] if isinstance(source, KnowsDigests) else []
+                for said in ({"sha256": entry.sha256 or ""}, entry.digests, *asked):
+                    assert all(_is_true(name, said, CONTENT[entry.path]) for name in said)
+
     def test_a_file_replaced_after_the_listing_is_refused(self, origin: Origin) -> None:
         """Before its first byte was read; a source that keeps what was (a commit) may read it as it was listed."""
         entry = _entry(_filled(origin), "config.json")
@@ -224,6 +235,15 @@ def _resolve(origin: Origin) -> Listing:
 
 def _entry(listing: Listing, path: str) -> Entry:
     return next(entry for entry in listing.entries if entry.path == path)
+
+
+def _is_true(name: str, said: Mapping[str, str], data: bytes) -> bool:
+    """Whether *data* has the digest *name* of *said*, where it is one."""
+    hasher = digests.hasher(name, said, size_bytes=len(data)) if said[name] else None
+    if hasher is None:
+        return True
+    hasher.update(memoryview(data))
+    return hasher.hexdigest() == said[name]
 
 
 def _range(source: Source, entry: Entry, start: int, end: int) -> bytes:
