@@ -143,14 +143,14 @@ def _check_map(index: str, weight_map: Mapping[str, str], headers: Mapping[str, 
     for tensor, shard in weight_map.items():
         if tensor not in headers.get(shard, ()):
             raise FormatRefused(
-                f"half a model: {index} says that {shard} has the tensor {tensor!r}; it has not",
+                f"half a model: {index} says that {shard} has the tensor {bounded.shown(tensor)!r}; it has not",
                 hint="index and shards are of two versions: fetch all of one",
             )
     for shard in sorted(set(weight_map.values())):
         for tensor in headers[shard]:
             if weight_map.get(tensor) != shard:
                 raise FormatRefused(
-                    f"{shard} has the tensor {tensor!r}, which {index} does not name there",
+                    f"{shard} has the tensor {bounded.shown(tensor)!r}, which {index} does not name there",
                     hint="index and shards are of two versions: fetch all of one",
                 )
 
@@ -230,6 +230,6 @@ def json_object(path: str, files: Files, read: Read) -> dict[str, Any]:
 
 def _some(paths: Iterable[str]) -> str:
     """The first few names, and how many more."""
-    names = sorted(paths)
+    names = sorted(map(bounded.shown, paths))
     more = f" and {len(names) - 4} more" if len(names) > 5 else ""
     return ", ".join(names[: 4 if more else 5]) + more or "none"
