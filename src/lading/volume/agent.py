@@ -7,10 +7,9 @@ stream ends, every staged file is dropped where it is and every lock is let go a
 import contextlib
 import hashlib
 import os
-import queue
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
@@ -18,9 +17,10 @@ from typing import Any, TypeVar
 from pydantic import BaseModel, ValidationError
 
 import lading
-from lading.errors import Cancelled, ChannelClosed, LadingError, VolumeError, VolumeNotWritable
+from lading.errors import ChannelClosed, LadingError, VolumeError, VolumeNotWritable
 from lading.spec import ref
 from lading.volume import find, wire
+from lading.volume.called import Called
 from lading.volume.local import LocalVolume
 from lading.volume.lock import Process
 from lading.volume.staging import LocalStagedFile, LocalStaging
@@ -33,7 +33,6 @@ from lading.weights.manifest import FileEntry, Manifest
 
 Model = TypeVar("Model", bound=BaseModel)
 
-_EVENT_S = 0.2
 _LEAVE_S = 10.0
 
 
@@ -46,89 +45,6 @@ def serve(
         VolumeError, ChannelClosed: What came is not what a client of ours says.
     """
     _Agent(root, receive, send, read_only=read_only).run()
-
-
-class _Stream:
-    """One call under way, with what the client says to it."""
-
-    def __init__(self, number: int, writer: wire.Writer) -> None:
-        self.number = number
-        self.writer = writer
-        self.ended = threading.Event()
-        self._frames: queue.SimpleQueue[Frame | None] = queue.SimpleQueue()
-        self._waiting_bytes = 0
-        self._count = threading.Lock()
-        self._next_event_s = 0.0
-        self._untold_bytes = 0
-
-    def give(self, frame: Frame) -> None:
-        """Hand on what the client said; called by the one thread that reads.
-
-        Raises:
-            VolumeError: The client is further ahead than it may be.
-        """
-        with self._count:
-            self._waiting_bytes += len(frame.payload) if frame.kind == Kind.DATA else 0
-            if self._waiting_bytes > wire.WINDOW_BYTES:
-                raise VolumeError("the client sends more than its window")
-        if frame.kind == Kind.CANCEL:
-            self.ended.set()
-        self._frames.put(frame)
-
-    def end(self) -> None:
-        """The client is gone."""
-        self.ended.set()
-        self._frames.put(None)
-
-    def take(self) -> Frame:
-        """What the client says next.
-
-        Raises:
-            ChannelClosed: It is gone.
-        """
-        frame = self._frames.get()
-        if frame is None:
-            raise ChannelClosed("the client is gone")
-        return frame
-
-    def credit(self, frame: Frame) -> None:
-        """Tell the client that the bytes of *frame* were taken."""
-        with self._count:
-            self._waiting_bytes -= len(frame.payload)
-        self.writer.control(Kind.CREDIT, self.number, {"bytes": len(frame.payload)})
-
-    def event(self, document: dict[str, Any]) -> None:
-        """Tell the client something on the way."""
-        self.writer.control(Kind.EVENT, self.number, document)
-
-    def progress(self, count: int) -> None:
-        """Tell, a few times a second, that *count* more bytes are done.
-
-        Raises:
-            Cancelled: Nobody waits for it any more.
-        """
-        if self.ended.is_set():
-            raise Cancelled("the client gave it up")
-        with self._count:
-            self._untold_bytes += count
-            now_s = time.monotonic()
-            if now_s < self._next_event_s:
-                return
-            self._next_event_s = now_s + _EVENT_S
-            untold, self._untold_bytes = self._untold_bytes, 0
-        self.event({"bytes": untold})
-
-    def flush(self) -> None:
-        """Tell what `progress` kept back."""
-        with self._count:
-            untold, self._untold_bytes = self._untold_bytes, 0
-        if untold:
-            self.event({"bytes": untold})
-
-    def manifests(self, found: Iterable[Manifest]) -> None:
-        """Send manifests, one in a frame."""
-        for manifest in found:
-            self.writer.text(Kind.EVENT, self.number, manifest.model_dump_json(exclude_none=True).encode())
 
 
 class _Agent:
@@ -144,7 +60,7 @@ class _Agent:
         self.read_only = read_only
         self._writer = wire.Writer(_closing(send))
         self._reader = wire.Reader(receive, "the client")
-        self._streams: dict[int, _Stream] = {}
+        self._streams: dict[int, Called] = {}
         self._threads: list[threading.Thread] = []
         self._stagings: dict[int, LocalStaging] = {}
         self._me = Process.this()
@@ -189,13 +105,13 @@ class _Agent:
     def _begin(self, frame: Frame) -> None:
         if frame.stream in self._streams or len(self._streams) >= wire.STREAMS:
             raise VolumeError("the client opens a stream twice, or too many")
-        stream = self._streams[frame.stream] = _Stream(frame.stream, self._writer)
+        stream = self._streams[frame.stream] = Called(frame.stream, self._writer)
         thread = threading.Thread(target=self._answer, args=(stream, frame), name=f"lading-agent-{frame.stream}")
         self._threads = [other for other in self._threads if other.is_alive()] + [thread]
         thread.daemon = True  # a mount that hangs must not keep the process
         thread.start()
 
-    def _answer(self, stream: _Stream, frame: Frame) -> None:
+    def _answer(self, stream: Called, frame: Frame) -> None:
         """Serve one call in its own thread; the client being gone ends it silently, and its locks fall on the way out."""
         with contextlib.suppress(ChannelClosed):
             try:
@@ -218,7 +134,7 @@ class _Agent:
 
     # ---------------------------------------------------------------------------------------------------- operations
 
-    def _do(self, stream: _Stream, call: dict[str, Any]) -> dict[str, Any]:
+    def _do(self, stream: Called, call: dict[str, Any]) -> dict[str, Any]:
         name = _text(call, "op")
         operation = _READS.get(name)
         if operation is None:
@@ -242,103 +158,103 @@ class _Agent:
             raise VolumeError("the staging is closed")
         return found
 
-    def id(self, stream: _Stream, call: dict[str, Any]) -> dict[str, Any]:
+    def id(self, stream: Called, call: dict[str, Any]) -> dict[str, Any]:
         del stream, call
         return {"id": self.volume(make=True).id}
 
-    def manifests(self, stream: _Stream, call: dict[str, Any]) -> None:
+    def manifests(self, stream: Called, call: dict[str, Any]) -> None:
         del call
         stream.manifests(self.volume().manifests())
 
-    def manifest(self, stream: _Stream, call: dict[str, Any]) -> None:
+    def manifest(self, stream: Called, call: dict[str, Any]) -> None:
         stream.manifests([self.volume().manifest(_model(call), _version_or_none(call))])
 
-    def current(self, stream: _Stream, call: dict[str, Any]) -> dict[str, Any]:
+    def current(self, stream: Called, call: dict[str, Any]) -> dict[str, Any]:
         del stream
         return {"version": self.volume().current(_model(call))}
 
-    def currents(self, stream: _Stream, call: dict[str, Any]) -> dict[str, Any]:
+    def currents(self, stream: Called, call: dict[str, Any]) -> dict[str, Any]:
         """Of all models at once: `ls` asks it of thousands."""
         del stream
         volume = self.volume()
         return {"versions": {model: volume.current(ref.check_model(model)) for model in call.get("models") or ()}}
 
-    def extra_files(self, stream: _Stream, call: dict[str, Any]) -> dict[str, Any]:
+    def extra_files(self, stream: Called, call: dict[str, Any]) -> dict[str, Any]:
         del stream
         manifest = _document(Manifest, call, "manifest")
         return {"paths": self.volume().extra_files(manifest)}
 
-    def look(self, stream: _Stream, call: dict[str, Any]) -> dict[str, Any]:
+    def look(self, stream: Called, call: dict[str, Any]) -> dict[str, Any]:
         del stream
         seen = self.volume().look(_document(Manifest, call, "manifest"))
         return {"files": [file.model_dump(mode="json", exclude_none=True) for file in seen]}
 
-    def size(self, stream: _Stream, call: dict[str, Any]) -> dict[str, Any]:
+    def size(self, stream: Called, call: dict[str, Any]) -> dict[str, Any]:
         del stream
         with self.volume().open_plain(_text(call, "path")) as file:
             return {"size_bytes": os.fstat(file.fileno()).st_size}
 
-    def read(self, stream: _Stream, call: dict[str, Any]) -> None:
+    def read(self, stream: Called, call: dict[str, Any]) -> None:
         with self.volume().open_plain(_text(call, "path")) as file:
             file.seek(_number(call, "offset"))
             stream.writer.data(stream.number, file.read(min(_number(call, "size_bytes"), wire.DATA_BYTES)))
 
-    def hash(self, stream: _Stream, call: dict[str, Any]) -> dict[str, Any]:
+    def hash(self, stream: Called, call: dict[str, Any]) -> dict[str, Any]:
         path, size_bytes = _text(call, "path"), _number(call, "size_bytes")
         found_bytes, sha256 = self.volume().hash_plain(path, size_bytes, stream.progress)
         stream.flush()
         return {"size_bytes": found_bytes, "sha256": sha256}
 
-    def free(self, stream: _Stream, call: dict[str, Any]) -> dict[str, Any]:
+    def free(self, stream: Called, call: dict[str, Any]) -> dict[str, Any]:
         del stream, call
         return {"bytes": self.volume().free_bytes()}
 
-    def require_free(self, stream: _Stream, call: dict[str, Any]) -> None:
+    def require_free(self, stream: Called, call: dict[str, Any]) -> None:
         del stream
         self.volume().require_free(_number(call, "size_bytes"))
 
-    def leftovers(self, stream: _Stream, call: dict[str, Any]) -> dict[str, Any]:
+    def leftovers(self, stream: Called, call: dict[str, Any]) -> dict[str, Any]:
         del stream, call
         return {"leftovers": [_leftover(left) for left in self.volume().leftovers()]}
 
-    def unmanaged(self, stream: _Stream, call: dict[str, Any]) -> dict[str, Any]:
+    def unmanaged(self, stream: Called, call: dict[str, Any]) -> dict[str, Any]:
         del stream, call
         return {"folders": [folder.model_dump(mode="json") for folder in self.volume().unmanaged()]}
 
-    def usage(self, stream: _Stream, call: dict[str, Any]) -> dict[str, Any]:
+    def usage(self, stream: Called, call: dict[str, Any]) -> dict[str, Any]:
         del stream, call
         return self.volume().usage().model_dump(mode="json")
 
-    def use(self, stream: _Stream, call: dict[str, Any]) -> None:
+    def use(self, stream: Called, call: dict[str, Any]) -> None:
         del stream
         self.volume().use(_model(call), _text(call, "version"))
 
-    def remove(self, stream: _Stream, call: dict[str, Any]) -> None:
+    def remove(self, stream: Called, call: dict[str, Any]) -> None:
         del stream
         self.volume().remove(_model(call), _text(call, "version"))
 
-    def sweep(self, stream: _Stream, call: dict[str, Any]) -> dict[str, Any]:
+    def sweep(self, stream: Called, call: dict[str, Any]) -> dict[str, Any]:
         del stream
         return {"paths": [str(path) for path in self.volume().sweep(idle_s=_seconds(call, "idle_s"))]}
 
-    def adopt(self, stream: _Stream, call: dict[str, Any]) -> None:
+    def adopt(self, stream: Called, call: dict[str, Any]) -> None:
         wanted = _document(Adoption, call, "adoption")
         manifest = self.volume(make=True).adopt(wanted, progress=stream.progress)
         stream.flush()
         stream.manifests([manifest])
 
-    def stage(self, stream: _Stream, call: dict[str, Any]) -> None:
+    def stage(self, stream: Called, call: dict[str, Any]) -> None:
         """Hold a staging until the client ends the stream, or is gone."""
         arguments = (_model(call), _text(call, "version"), _text(call, "transfer"))
         with self.volume(make=True).stage(*arguments) as staging:
             self._hold(stream, staging)
 
-    def mend(self, stream: _Stream, call: dict[str, Any]) -> None:
+    def mend(self, stream: Called, call: dict[str, Any]) -> None:
         """As `stage`, for broken files of a published version."""
         with self.volume().mend(_document(Manifest, call, "manifest"), _text(call, "transfer")) as staging:
             self._hold(stream, staging)
 
-    def _hold(self, stream: _Stream, staging: LocalStaging) -> None:
+    def _hold(self, stream: Called, staging: LocalStaging) -> None:
         with self._listed(stream.number, staging):
             stream.event({"staged": True})
             while stream.take().kind != Kind.END:
@@ -352,23 +268,23 @@ class _Agent:
         finally:
             del self._stagings[number]
 
-    def finished(self, stream: _Stream, call: dict[str, Any]) -> dict[str, Any]:
+    def finished(self, stream: Called, call: dict[str, Any]) -> dict[str, Any]:
         del stream
         found = self.staging(call).finished.values()
         return {"files": [file.model_dump(mode="json", exclude_none=True) for file in found]}
 
-    def take(self, stream: _Stream, call: dict[str, Any]) -> dict[str, Any]:
+    def take(self, stream: Called, call: dict[str, Any]) -> dict[str, Any]:
         manifest, file = _document(Manifest, call, "manifest"), _document(FileEntry, call, "file")
         taken = self.staging(call).take(manifest, file, progress=stream.progress)
         stream.flush()
         return {"taken": taken}
 
-    def read_staged(self, stream: _Stream, call: dict[str, Any]) -> None:
+    def read_staged(self, stream: Called, call: dict[str, Any]) -> None:
         size_bytes = min(_number(call, "size_bytes"), wire.DATA_BYTES)
         data = self.staging(call).read(_text(call, "path"), _number(call, "offset"), size_bytes)
         stream.writer.data(stream.number, data)
 
-    def write(self, stream: _Stream, call: dict[str, Any]) -> dict[str, Any]:
+    def write(self, stream: Called, call: dict[str, Any]) -> dict[str, Any]:
         """Take one file; a client that is gone leaves it as it is, for the next attempt to begin again."""
         entry = Entry(
             path=_text(call, "path"), size_bytes=call.get("size_bytes"), etag=_text_or_none(call, "etag")
@@ -384,22 +300,22 @@ class _Agent:
         finally:
             staged.abandon()
 
-    def replace(self, stream: _Stream, call: dict[str, Any]) -> None:
+    def replace(self, stream: Called, call: dict[str, Any]) -> None:
         del stream
         self.volume().replace(self.staging(call), _document(Manifest, call, "manifest"), _texts(call, "paths"))
 
-    def discard(self, stream: _Stream, call: dict[str, Any]) -> None:
+    def discard(self, stream: Called, call: dict[str, Any]) -> None:
         del stream
         self.volume().discard(_document(Manifest, call, "manifest"), _texts(call, "paths"))
 
-    def publish(self, stream: _Stream, call: dict[str, Any]) -> dict[str, Any]:
+    def publish(self, stream: Called, call: dict[str, Any]) -> dict[str, Any]:
         del stream
         manifest = _document(Manifest, call, "manifest")
         path = self.volume(make=True).publish(self.staging(call), manifest, use=bool(call.get("use")))
         return {"path": str(path)}
 
 
-def _taken(stream: _Stream, staged: LocalStagedFile) -> dict[str, Any]:
+def _taken(stream: Called, staged: LocalStagedFile) -> dict[str, Any]:
     """The file entry of what the client sent, when it is what it says it sent; empty when it gave it up."""
     found, size_bytes = hashlib.sha256(), 0
     while True:
@@ -422,7 +338,7 @@ def _taken(stream: _Stream, staged: LocalStagedFile) -> dict[str, Any]:
                 return staged.finish(size_bytes, found.hexdigest()).model_dump(mode="json", exclude_none=True)
 
 
-Operation = Callable[[_Agent, _Stream, dict[str, Any]], dict[str, Any] | None]
+Operation = Callable[[_Agent, Called, dict[str, Any]], dict[str, Any] | None]
 
 _READS: dict[str, Operation] = {
     "manifests": _Agent.manifests, "manifest": _Agent.manifest, "current": _Agent.current, "currents": _Agent.currents,
