@@ -9,6 +9,7 @@ import lading as api
 from lading.errors import InvalidInput, SourceDenied, VerificationFailed
 from lading.spec.credentials import ANONYMOUS_VARIABLE
 from lading.testing import hub as hubs
+from lading.testing import web
 
 pytestmark = pytest.mark.real("minio")
 
@@ -163,6 +164,16 @@ def test_who_may_not_put_the_manifest_is_told_before_anything_is_sent(push, buck
 
 def _for_anyone(statements):
     return {"Version": "2012-10-17", "Statement": [{**one, "Principal": {"AWS": ["*"]}} for one in statements]}
+
+
+def test_a_file_of_unknown_size_goes_in_parts_as_it_comes(push, bucket):
+    """From a web server that does not say how long it is."""
+    with web.serving({"model/big.bin": MODEL["model.gguf"], "model/small.bin": b"small"}) as server:
+        server.chunked = True
+        for name in ("big", "small"):
+            push(f"{server.url}/model/{name}.bin", bucket.at(f"llm/{name}/"))
+    assert bucket.holds("llm/big/", {"big.bin": MODEL["model.gguf"]})
+    assert bucket.holds("llm/small/", {"small.bin": b"small"})
 
 
 def test_reading_all_of_it_back(push, bucket, ref):

@@ -33,6 +33,7 @@ from lading.ports import Destination, Source, UploadJournal, UploadJournals
 from lading.spec.clock import utc_now
 from lading.spec.pull import PLAIN, Choices
 from lading.spec.ref import Reference, SourceRef
+from lading.transfer.patience import Attempts
 from lading.transfer.upload import Uploading
 from lading.weights import beside, formats, layout, pushing, unpacked
 from lading.weights import plan as planning
@@ -151,7 +152,9 @@ async def decide(
     transfer_id = planning.transfer_id(str(wanted.listing.ref), wanted.listing.revision, target)
 
     def look() -> PushOrder:
-        there, text = destination.files(), destination.manifest()
+        attempts = Attempts(pulling.RESOLVE, threading.Event())
+        there = attempts.until_progress(destination.files)
+        text = attempts.until_progress(destination.manifest)
         before = beside.read(text, destination.shown) if text is not None else None
         known = {file.path: file for file in before.files} if before else {}
         sent = journals.finished(transfer_id)
@@ -247,7 +250,8 @@ class _Way:
         manifest = self._manifest(files, user)
         if self._cancel.is_set():
             raise Cancelled("interrupted")
-        place = self._destination.put_manifest(manifest.model_dump_json(indent=2, exclude_none=True).encode() + b"\n")
+        text = manifest.model_dump_json(indent=2, exclude_none=True).encode() + b"\n"
+        place = self._uploading.tried(lambda: self._destination.put_manifest(text))
         return Pushed(
             source=str(order.listing.ref),
             destination=order.destination,
@@ -317,7 +321,7 @@ class _Way:
         Raises:
             VerificationFailed: It is not; it is sent again by the next attempt.
         """
-        there = self._destination.files()
+        there = self._uploading.tried(self._destination.files)
         wrong = [file for file in files if not _is_there(file, there.get(file.path))]
         if read_back == "full":
             meter = transfer.Meter(sum(file.size_bytes for file in files), emit=self._read)
@@ -336,14 +340,14 @@ class _Way:
         if wrong:
             raise VerificationFailed(
                 f"{self._order.destination} does not have what was sent: {beside.named(file.path for file in wrong)}",
-                hint="run the same command again with --replace; if it stays so, the store loses bytes",
+                hint="remove these there, and run the same command again: it sends them anew",
             )
 
     def _extras(self, extra: Sequence[str], *, removing: bool) -> None:
         """Name what lies there and is none of the model's, or remove it, where that was asked."""
         if removing:
             for path in extra:
-                self._destination.remove(path)
+                self._uploading.tried(partial(self._destination.remove, path))
         elif extra:
             self._emit(
                 Notice(

@@ -23,7 +23,7 @@ from typing import Any, TextIO
 
 from pydantic import ValidationError
 
-from lading.errors import ModelBusy
+from lading.errors import ModelBusy, VolumeError
 from lading.ports import SentPart, Unfinished
 from lading.weights.manifest import FileEntry
 
@@ -117,8 +117,7 @@ class Journals:
     @contextmanager
     def opened(self, transfer: str, destination: str) -> Iterator[JournalOfUploads]:
         """See `lading.ports.UploadJournals.opened`; it stays for the next attempt."""
-        self._folder.mkdir(parents=True, exist_ok=True)
-        with self._path(transfer).open("a+", encoding="utf-8") as file:
+        with self._made(transfer) as file:
             if not _held(file):
                 raise ModelBusy(f"another push of this to {destination} is running", hint="wait for it to end")
             facts = _read(file)
@@ -141,6 +140,16 @@ class Journals:
         self._path(transfer).unlink(missing_ok=True)
         with suppress(OSError):
             self._folder.rmdir()  # the last one
+
+    def _made(self, transfer: str) -> TextIO:
+        try:
+            self._folder.mkdir(parents=True, exist_ok=True)
+            return self._path(transfer).open("a+", encoding="utf-8")
+        except OSError as error:
+            raise VolumeError(
+                f"the journal {self._path(transfer)} cannot be written: {error.strerror}",
+                hint="LADING_HOME names a folder for what is kept between two runs, if the volume takes none",
+            ) from error
 
     def _path(self, transfer: str) -> Path:
         return self._folder / f"{transfer}.jsonl"

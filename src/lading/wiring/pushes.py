@@ -133,6 +133,8 @@ def _published(ref: LocalRef) -> Found | None:
 
 def _journals(volume: "Volume | None") -> Journals:
     """On the volume that is read from, where this user may write there; else among this user's state."""
-    if isinstance(volume, LocalVolume) and os.access(volume.root / layout.JOURNAL, os.W_OK):
-        return Journals(volume.root / layout.PUSHES)
+    if isinstance(volume, LocalVolume):
+        folder = volume.root / layout.PUSHES
+        if os.access(folder if folder.exists() else folder.parent, os.W_OK):
+            return Journals(folder)
     return Journals(wiring.home() / "pushes")
