@@ -333,3 +333,16 @@ def test_a_set_is_taken_or_left_as_one(names, prefer):
 @given(st.lists(st.text(max_size=12), min_size=1, unique=True), PREFERENCES)
 def test_names_of_any_kind_are_no_reason_to_crash(names, prefer):
     _try(listed(names), prefer)
+
+
+def test_many_models_and_claims_of_endless_shards_take_no_longer_than_their_names():
+    """20,000 names: one look at each, whatever numbers stand in them."""
+    models = [
+        f"m{number}/{name}"
+        for number in range(4_000)
+        for name in ("config.json", "model.safetensors", "pytorch_model.bin")
+    ]
+    endless = [f"model.v{number}-00001-of-99999.safetensors" for number in range(4_000)]
+    quantised = [f"x{number}-Q4_K_M-00001-of-99999.gguf" for number in range(4_000)]
+    chosen = selection.choose(listed([*models, "config.json", *endless, *quantised]), Choices())
+    assert len(chosen.left_out) == 4_000

@@ -7,7 +7,7 @@ writes are no sets: nothing is decided about them.
 
 import re
 from collections import defaultdict
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 
@@ -100,13 +100,16 @@ def places(paths: Collection[str]) -> list[Place]:
     ordered = sorted(paths)
     quantised = _quantised(ordered)
     sets = _sets(ordered)
+    by_folder: defaultdict[str, list[str]] = defaultdict(list)
+    for path in ordered:
+        by_folder[path.rpartition("/")[0]].append(path)
     main = [place for place in sets if not place[0] and any(one.form in LOADED_BY_LIBRARIES for one in sets[place])]
-    found = [_main_place(sets.pop(place), quantised, ordered) for place in main]
+    found = [_main_place(sets.pop(place), quantised, by_folder) for place in main]
     if main:
         quantised = []
         sets = {place: ours for place, ours in sets.items() if place[0].partition("/")[0] not in _FOLDERS}
     found += [
-        Place(sets=tuple(ours), beside=tuple(_beside(folder, ordered))) for (folder, _), ours in sorted(sets.items())
+        Place(sets=tuple(ours), beside=tuple(_beside(folder, by_folder))) for (folder, _), ours in sorted(sets.items())
     ]
     return [*found, *(Place(sets=tuple(group)) for _, group in quantised)]
 
@@ -134,7 +137,7 @@ class _Named:
     form: str
     family: str
     variant: str
-    count: int | None
+    count: int
     number: int
     index: bool
     path: str
@@ -156,13 +159,15 @@ def _sets(paths: Sequence[str]) -> dict[tuple[str, str], list[WeightSet]]:
 
 
 def _main_place(
-    ours: Sequence[WeightSet], quantised: Sequence[tuple[str, Sequence[WeightSet]]], paths: Sequence[str]
+    ours: Sequence[WeightSet],
+    quantised: Sequence[tuple[str, Sequence[WeightSet]]],
+    by_folder: Mapping[str, Sequence[str]],
 ) -> Place:
     """The place of a model at the top: its quantisations are other sets of it, all other GGUF files are beside it."""
     main = [one for family, group in quantised if family != "mmproj" for one in group]
     among = {path for one in main for path in one.paths}
-    beside = [*_beside("", paths), *(path for path in paths if path.endswith(".gguf") and path not in among)]
-    return Place(sets=(*ours, *main), beside=tuple(beside))
+    gguf = [path for paths in by_folder.values() for path in paths if path.endswith(".gguf") and path not in among]
+    return Place(sets=(*ours, *main), beside=(*_beside("", by_folder), *gguf))
 
 
 def _named(name: str, path: str) -> _Named | None:
@@ -178,7 +183,7 @@ def _named(name: str, path: str) -> _Named | None:
             form=form,
             family=_FAMILIES.get(stem, stem),
             variant=parts.get("variant") or parts.get("behind") or "",
-            count=int(parts["count"]) if parts.get("count") else None,
+            count=int(parts.get("count") or 0),
             number=int(parts.get("number") or 0),
             index=index,
             path=path,
@@ -188,32 +193,36 @@ def _named(name: str, path: str) -> _Named | None:
 
 def _grouped(found: Sequence[_Named]) -> Iterator[WeightSet]:
     """Shards of one count are a set, single files another; the index goes with the shards."""
-    by_set: defaultdict[tuple[str, str, int | None], list[_Named]] = defaultdict(list)
+    by_set: defaultdict[tuple[str, str, int], list[_Named]] = defaultdict(list)
+    indexes: defaultdict[tuple[str, str], list[str]] = defaultdict(list)
     for one in found:
-        if not one.index:
+        if one.index:
+            indexes[one.form, one.variant].append(one.path)
+        else:
             by_set[one.form, one.variant, one.count].append(one)
-    for (form, variant, count), files in sorted(by_set.items(), key=lambda item: str(item[0])):
-        numbered = count is not None
-        has_shards = numbered or any(key[:2] == (form, variant) and key[2] is not None for key in by_set)
-        indexes = [one.path for one in found if one.index and (one.form, one.variant) == (form, variant)]
-        ours = indexes if numbered == has_shards else []
+    with_shards = {(form, variant) for form, variant, count in by_set if count}
+    for (form, variant, count), files in sorted(by_set.items()):
+        ours = indexes[form, variant] if bool(count) == ((form, variant) in with_shards) else []
         yield WeightSet(
             form=form,
             variant=variant,
             paths=tuple(sorted([*(one.path for one in files), *ours])),
-            sharded=numbered,
-            whole=not numbered or ({one.number for one in files} == set(range(1, count + 1)) and bool(ours)),
+            sharded=bool(count),
+            whole=not count or (_all_there([one.number for one in files], count) and bool(ours)),
         )
 
 
-def _beside(folder: str, paths: Sequence[str]) -> list[str]:
+def _all_there(numbers: Sequence[int], count: int) -> bool:
+    """Whether *numbers* are 1 to *count*; how many there are is looked at first, as *count* may be anything."""
+    return len(numbers) == count and set(numbers) == set(range(1, count + 1))
+
+
+def _beside(folder: str, by_folder: Mapping[str, Sequence[str]]) -> list[str]:
     """Files of *folder* in forms for other runtimes; at the top, also folders that are called after such a form."""
-    start = f"{folder}/" if folder else ""
-    here = [path for path in paths if path.startswith(start) and "/" not in path.removeprefix(start)]
-    beside = [path for path in here if _BESIDE.fullmatch(path.removeprefix(start))]
-    return (
-        beside if folder else [*beside, *(path for path in paths if path.partition("/")[0] in _FOLDERS and "/" in path)]
-    )
+    beside = [path for path in by_folder.get(folder, ()) if _BESIDE.fullmatch(path.rpartition("/")[2])]
+    if not folder:
+        beside += [path for name, paths in by_folder.items() if name.partition("/")[0] in _FOLDERS for path in paths]
+    return beside
 
 
 # -------------------------------------------------------------------------------------------------------------- GGUF
@@ -245,14 +254,15 @@ def _quantisation(stem: str) -> tuple[str, str]:
 
 
 def _quantised_set(quantisation: str, paths: Sequence[str]) -> WeightSet:
-    splits = [_SPLIT.search(path.removesuffix(".gguf")) for path in paths]
-    numbers = {(int(one["number"]), int(one["count"])) for one in splits if one}
-    count = next(iter(numbers))[1] if numbers else 0
-    whole = len(paths) == 1 if not numbers else numbers == {(number, count) for number in range(1, count + 1)}
+    splits = [found for path in paths if (found := _SPLIT.search(path.removesuffix(".gguf")))]
+    counts = {int(one["count"]) for one in splits}
+    whole = (
+        len(splits) == len(paths) and len(counts) == 1 and _all_there([int(one["number"]) for one in splits], *counts)
+    )
     return WeightSet(
         form="gguf",
         variant=quantisation,
         paths=tuple(sorted(paths)),
-        sharded=bool(numbers),
-        whole=whole and len(paths) == max(1, count),
+        sharded=bool(splits),
+        whole=whole or (not splits and len(paths) == 1),
     )
