@@ -2,6 +2,7 @@
 
 import asyncio
 import hashlib
+import random
 
 import pytest
 from tests.weights.tars import COMPRESS, packed
@@ -13,6 +14,7 @@ from lading.sources.http import HttpSource
 from lading.spec.pull import Choices
 from lading.spec.ref import SourceRef
 from lading.testing import web
+from lading.testing.web import Swap
 from lading.volume import find
 
 
@@ -105,6 +107,16 @@ def test_a_wrong_digest_publishes_nothing(server, volume, files, tiny_gguf, name
     with pytest.raises(VerificationFailed, match="SHA-256"):
         pulled(server, volume, name, **choices)
     assert list(volume.manifests()) == []
+
+
+def test_an_archive_that_is_replaced_meanwhile_is_taken_as_it_is_then(server, volume, files):
+    """Whole: no file of the one before is among its files."""
+    old = {**files, "old.txt": b"old", "z.bin": random.Random(1).randbytes(600_000)}
+    new = {**files, "new.txt": b"new"}
+    server.files["tiny.tgz"] = COMPRESS["tar.gz"](packed(old))
+    server.plan("tiny.tgz", Swap(300_000, COMPRESS["tar.gz"](packed(new))))
+    pulled(server, volume, "tiny.tgz", expect="any")
+    assert published(volume) == new
 
 
 @pytest.mark.parametrize(

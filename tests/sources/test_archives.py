@@ -10,7 +10,7 @@ import pytest
 from tests.sources.origins import TarOrigin
 from tests.weights.tars import entry, packed
 
-from lading.errors import HostileName, InvalidInput, RangesRefused, SourceError
+from lading.errors import HostileName, InvalidInput, RangesRefused, SourceChanged, SourceError
 from lading.sources import ranges
 from lading.sources.http import HttpSource
 from lading.spec.pull import Choices
@@ -128,6 +128,21 @@ def test_hostile_and_broken_archives_are_refused_before_anything_is_fetched(serv
     server.files["m.tar"] = data
     with pytest.raises(error):
         resolved(f"{server.url}/m.tar")
+
+
+def test_an_archive_that_is_replaced_while_it_is_listed_is_listed_again(server, monkeypatch):
+    lists, changes = ranges.members, [SourceChanged("m.tar changed while it was read")]
+
+    def members(whole, read_at):
+        if changes:
+            server.files["m.tar"] = packed({"m/new.bin": b"new"})
+            raise changes.pop()
+        return lists(whole, read_at)
+
+    monkeypatch.setattr(ranges, "members", members)
+    listing, source = resolved(f"{server.url}/m.tar")
+    assert {one.path: read(source, one) for one in listing.entries} == {"new.bin": b"new"}
+    source.close()
 
 
 def test_a_server_that_forgets_ranges_later_is_told(server):

@@ -24,7 +24,7 @@ from pathlib import PurePosixPath
 from typing import ClassVar
 from urllib.parse import quote, unquote, urljoin, urlsplit
 
-from lading.errors import InvalidInput, InvalidReference, RangesRefused, SourceMissing
+from lading.errors import InvalidInput, InvalidReference, RangesRefused, SourceChanged, SourceMissing
 from lading.sources import checksums, ranges
 from lading.sources.checksums import Named
 from lading.sources.connection import Connection, Get, Trust, faults, without_secrets, without_user
@@ -79,7 +79,10 @@ class HttpSource:
         public = SourceRef(scheme=ref.scheme, location=without_secrets(url).partition("://")[2])
         named, base = self._named(url)
         if named is None:
-            return self._single(public, url)
+            try:
+                return self._single(public, url)
+            except SourceChanged:  # between its mark and the headers in it
+                return self._single(public, url)
         if self._sha256 is not None:
             raise InvalidInput(f"{public} are several files, and --sha256 is the digest of one")
         with ThreadPoolExecutor(_ASKED_AT_ONCE, thread_name_prefix="lading-head") as pool:
