@@ -48,7 +48,7 @@ class Shape:
     part_bytes: int = PART_BYTES
     step_bytes: int = 1 << 20
     run_bytes: int = 64 << 20
-    memory_bytes: int = 128 << 20
+    memory_bytes: int = 80 << 20
 
 
 @dataclass(slots=True, kw_only=True)
