@@ -10,9 +10,19 @@ from pathlib import Path
 
 from lading.volume.fs import Fs
 
-#: What a file system says that has no reflinks or no hard links, or not for this file.
+#: What a file system says that has no reflinks or no hard links, or not for this file; or its version was removed meanwhile.
 _NONE = frozenset(
-    {errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK, errno.EXDEV, errno.EINVAL, errno.ENOTTY, errno.ETXTBSY}
+    {
+        errno.EPERM,
+        errno.EOPNOTSUPP,
+        errno.ENOSYS,
+        errno.EMLINK,
+        errno.EXDEV,
+        errno.EINVAL,
+        errno.ENOTTY,
+        errno.ETXTBSY,
+        errno.ENOENT,
+    }
 )
 
 
