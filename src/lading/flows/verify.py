@@ -157,7 +157,7 @@ class _Reader:
 
 
 def _bad(manifest: Manifest, path: str, problem: Problem, detail: str = "") -> FileBad:
-    known = {file.path for file in manifest.files}
+    known = [file.path for file in manifest.files] if problem == "extra" else ()  # by thousands may be missing
     return FileBad(
         path=path,
         problem=problem,
