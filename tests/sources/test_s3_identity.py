@@ -85,6 +85,20 @@ def test_a_profile_of_the_users_files(minio, bucket, nobody, tmp_path):
     assert read(None, bucket) == DATA
 
 
+def test_a_program_that_gives_keys(minio, bucket, nobody, tmp_path):
+    """`credential_process`; where it fails its own words stay with it."""
+    script, config = tmp_path / "keys.sh", tmp_path / "config"
+    config.write_text(f"[default]\ncredential_process = sh {script}\n")
+    nobody.setenv("AWS_CONFIG_FILE", str(config))
+    keys = {"Version": 1, "AccessKeyId": minio.access_key, "SecretAccessKey": minio.secret_key}
+    script.write_text(f"echo '{json.dumps(keys)}'\n")
+    assert read(minio.endpoint, bucket) == DATA
+    script.write_text("echo hush-hush >&2; exit 1\n")
+    with pytest.raises(SourceDenied, match="custom-process") as caught:
+        read(minio.endpoint, bucket)
+    assert "hush" not in f"{caught.value}{caught.value.hint}"
+
+
 def test_a_profile_that_is_not_there_is_named(minio, nobody):
     nobody.setenv("AWS_PROFILE", "absent")
     with pytest.raises(InvalidInput, match="absent") as caught:

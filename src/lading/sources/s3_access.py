@@ -93,6 +93,7 @@ class Access:
 
     Raises:
         InvalidInput: The endpoint, the profile or another part of the configuration cannot be used.
+        SourceDenied: The configuration names where credentials come from, and none came.
     """
 
     def __init__(self, choices: Choices = PLAIN) -> None:
@@ -187,7 +188,7 @@ class Access:
             profile = os.environ.get("AWS_PROFILE", "default")
             raise SourceDenied(f"{shown}: {error}", hint=f"aws sso login --profile {profile}") from error
         except CredentialRetrievalError as error:
-            raise SourceDenied(f"{shown}: {error}", hint=_CREDENTIALS) from error
+            raise _not_given(shown, error) from None
         except SSLError as error:
             raise SourceError(
                 f"the certificate of {without_secrets(self.client.meta.endpoint_url)} cannot be trusted",
@@ -251,6 +252,8 @@ def _check_endpoint(endpoint: str | None) -> None:
 def _configured() -> Iterator[None]:
     try:
         yield
+    except CredentialRetrievalError as error:
+        raise _not_given("the store", error) from None
     except ProfileNotFound as error:
         raise InvalidInput(str(error), hint="AWS_PROFILE names a profile of ~/.aws/config") from error
     except (BotoCoreError, ValueError) as error:
@@ -312,6 +315,14 @@ def _told(shown: str, code: str, response: Mapping[str, Any], *, signed: bool) -
     if status >= 500 or code == "RequestTimeout":
         return SourceTransient(said, hint="try again later")
     return SourceError(said)
+
+
+def _not_given(shown: str, error: CredentialRetrievalError) -> SourceDenied:
+    """Without what the provider said: it may be a program's own words, and hold a secret."""
+    provider = error.kwargs.get("provider", "their provider")
+    return SourceDenied(
+        f"{shown}: no credentials could be had from {provider}", hint="`aws sts get-caller-identity` says more"
+    )
 
 
 def _reason(error: BotoCoreError) -> str:
