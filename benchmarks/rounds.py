@@ -7,16 +7,18 @@ import json
 import os
 import shlex
 import shutil
+import signal
 import statistics
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
 MEASURED = Path(__file__).with_name("measured.py")
 ROOT = MEASURED.parents[1]
 GIB = 1 << 30
+LONGEST_S = 300
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,6 +77,7 @@ class Contest:
     contenders: Sequence[Contender]
     goals: Sequence[Goal] = ()
     runs: dict[str, list[Run]] = field(default_factory=dict)
+    failed: dict[str, str] = field(default_factory=dict)
 
     def run(self, rounds: int, *, pretouch: bool) -> None:
         """Run *rounds* rounds; print every command once, and a line per round."""
@@ -83,9 +86,22 @@ class Contest:
         for number in range(rounds):
             start = number % len(self.contenders)
             for contender in [*self.contenders[start:], *self.contenders[:start]]:
-                self.runs.setdefault(contender.name, []).append(self._once(contender, pretouch=pretouch))
+                self._one(contender, pretouch=pretouch)
             last = ", ".join(f"{one.name} {self.runs[one.name][-1].wall_s:.2f}" for one in self.contenders)
             print(f"  round {number + 1}, seconds: {last}", flush=True)
+
+    def _one(self, contender: Contender, *, pretouch: bool) -> None:
+        """One run; whoever fails is out of the contest, and the others go on."""
+        try:
+            run = self._once(contender, pretouch=pretouch)
+        except RuntimeError as error:
+            print(f"  {contender.name} is out: {error}", flush=True)
+            self.failed[contender.name] = str(error)
+            self.contenders = [one for one in self.contenders if one is not contender]
+            self.runs.pop(contender.name, None)
+            shutil.rmtree(contender.target, ignore_errors=True)
+        else:
+            self.runs.setdefault(contender.name, []).append(run)
 
     def _once(self, contender: Contender, *, pretouch: bool) -> Run:
         if pretouch:
@@ -133,9 +149,15 @@ class Contest:
             "|---|---|---|---|---|---|",
             *(self._line(contender, first) for contender in self.contenders),
             "",
-            *(f"* {self._reached(goal)}" for goal in self.goals),
+            *(f"* {self._reached(goal)}" for goal in self._measured_goals()),
+            *(f"* {name} failed" for name in self.failed),
         ]
         return "\n".join(lines)
+
+    def _measured_goals(self) -> list[Goal]:
+        """Goals of who was measured, with the peers that were."""
+        kept = [replace(goal, peers=tuple(peer for peer in goal.peers if peer in self.runs)) for goal in self.goals]
+        return [goal for goal in kept if goal.who in self.runs and (goal.peers or goal.kind != "faster")]
 
     def _line(self, contender: Contender, first: str) -> str:
         runs = self.runs[contender.name]
@@ -173,7 +195,8 @@ class Contest:
             "files": self.files,
             "commands": {one.name: shown(one) for one in self.contenders},
             "runs": {name: [asdict(run) for run in runs] for name, runs in self.runs.items()},
-            "goals": [{**asdict(goal), "reached": self.figure(goal)} for goal in self.goals],
+            "goals": [{**asdict(goal), "reached": self.figure(goal)} for goal in self._measured_goals()],
+            "failed": self.failed,
         }
 
 
@@ -184,10 +207,23 @@ def measured(argv: Sequence[str], environment: Mapping[str, str]) -> Run:
         RuntimeError: It failed.
     """
     command = [sys.executable, "-S", "-E", str(MEASURED), *argv]
-    done = subprocess.run(command, env=dict(environment), capture_output=True, text=True, check=True)
-    found = json.loads(done.stdout)
+    process = subprocess.Popen(
+        command,
+        env=dict(environment),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    try:
+        told, said = process.communicate(timeout=LONGEST_S)
+    except subprocess.TimeoutExpired:
+        os.killpg(process.pid, signal.SIGKILL)
+        process.communicate()
+        raise RuntimeError(f"{shlex.join(argv)} took more than {LONGEST_S} s") from None
+    found = json.loads(told)
     if found.pop("exit"):
-        raise RuntimeError(f"{shlex.join(argv)} failed: {done.stderr[-2000:]}")
+        raise RuntimeError(f"{shlex.join(argv)} failed: {said[-2000:]}")
     return Run(**found)
 
 

@@ -32,6 +32,7 @@ def test_a_round_of(row, tmp_path):
     assert done.returncode == 0, done.stderr[-3000:]
     (contest,) = json.loads(found.read_text())
     assert contest["name"] == row
+    assert contest["failed"] == {}
     assert contest["runs"].keys() == contest["commands"].keys()
     assert all(run["wall_s"] > 0 for runs in contest["runs"].values() for run in runs)
     assert all(f"| {name} |" in done.stdout for name in contest["runs"])
