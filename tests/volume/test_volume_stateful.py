@@ -65,7 +65,7 @@ class Volume(RuleBasedStateMachine):
                 for path in list(wanted)[:files]:
                     if path not in staging.finished:
                         write(staging, path, wanted[path])
-                    finished.append(path)
+                    finished.extend(staging.finished)  # which makes durable what was written
 
         self.cut(cut, act)
         with find.open_volume(self.root, fs=QuickFs()).stage(

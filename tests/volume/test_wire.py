@@ -429,6 +429,7 @@ def test_a_client_takes_over_from_its_own_broken_connection(root):
         block = volume.stage("tiny", "v1", "t")
         staging = block.__enter__()
         write(staging, "a.bin", b"abc")
+        assert set(staging.finished) == {"a.bin"}  # durable: small files wait for one another
         os.kill(channels[0].process.pid, signal.SIGSTOP)
         try:
             volume._link._broken = ChannelClosed("cut")
