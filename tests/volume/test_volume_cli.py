@@ -183,7 +183,6 @@ def test_a_quick_look_finds_what_names_sizes_and_heads_show(ran, volume):
 BAD = {
     "ls-missing": ["ls", "nowhere"],
     "ls-no-volume": ["ls", "."],
-    "ls-s3": ["ls", "s3://bucket/models"],
     "ls-claim": ["ls", "pvc://claim/tiny", "--kubeconfig", "nowhere.yaml"],
     "ls-unknown-model": ["ls", "vol/tyni"],
     "show-volume": ["show", "vol"],

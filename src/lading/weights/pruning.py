@@ -60,7 +60,9 @@ def leftovers(found: Sequence[Leftover], rule: Rule) -> tuple[tuple[Leftover, ..
     """What of an interrupted run may go, and what may still be gone on with."""
     young = [left for left in found if left.kind == "staging" and left.idle_s < rule.lease_s]
     stays = (
-        Stays(what=left, why=f"it was worked on less than {units.show_seconds(rule.lease_s)} ago: run again, it goes on")
+        Stays(
+            what=left, why=f"it was worked on less than {units.show_seconds(rule.lease_s)} ago: run again, it goes on"
+        )
         for left in young
     )
     return tuple(left for left in found if left not in young), tuple(stays)
