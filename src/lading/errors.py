@@ -14,7 +14,7 @@ A library call raises one of these or lets a bug crash; it never returns a made-
     ├── Missing                      3   this machine lacks something
     │   ├── MissingExtra                 an optional dependency; the hint is the `pip install`
     │   └── MissingProgram               an engine's program
-    ├── SourceError                  1   the place weights come from
+    ├── SourceError                  1   the place weights come from, or are pushed to
     │   ├── SourceMissing                nothing there
     │   ├── SourceDenied                 credentials refused
     │   ├── SourceChanged                an object changed while it was read
@@ -111,7 +111,7 @@ class MissingProgram(Missing):
 
 
 class SourceError(LadingError):
-    """The place weights come from did not give them."""
+    """The place weights come from did not give them, or the one that they are pushed to did not take them."""
 
 
 class SourceMissing(SourceError):
