@@ -218,16 +218,16 @@ def test_expired_credentials_are_one_clear_error_and_what_was_sent_stays(push, b
 
 def test_what_the_store_lost_is_found_by_reading_back(push, bucket, ref, monkeypatch):
     """An object that changed between its upload and the end: no manifest, and the next push sends it again."""
-    from lading.flows import push as flow
+    from lading.flows.sending import Way
 
-    sound = flow._Way._verify
+    sound = Way._verify
 
     def lost(self, *arguments):
         bucket.put("llm/granite/notes.txt", bytes(len(MODEL["notes.txt"])))
         sound(self, *arguments)
 
     with monkeypatch.context() as patched:
-        patched.setattr(flow._Way, "_verify", lost)
+        patched.setattr(Way, "_verify", lost)
         with pytest.raises(LadingError, match=r"does not have what was sent: notes\.txt"):
             push(ref, bucket.at("llm/granite/"))
     assert not [key for key in bucket.objects() if ".lading" in key]

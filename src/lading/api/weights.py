@@ -8,7 +8,7 @@ from lading.events import Emit, Published, Pushed, Unchanged, Verified, ignore
 from lading.flows import pull as pulling
 from lading.flows import push as pushing
 from lading.flows import verify as verifying
-from lading.flows.push import ReadBack
+from lading.flows.sending import ReadBack
 from lading.spec import ref as refs
 from lading.spec.job import JobChoice
 from lading.spec.placement import Choice
