@@ -82,7 +82,7 @@ def test_killed_at_any_point_a_pull_ends_whole(seed, minio_environment, process,
     bucket = f"kills-{uuid.uuid4().hex[:12]}"
     minio_environment.bucket(bucket, {f"model/{path}": data for path, data in CONTENT.items()})
     with faulty.serving(faulty.Upstream(minio_environment.endpoint)) as server, Watcher(volume) as watcher:
-        arguments = Store(minio_environment, bucket, server).arguments(volume)
+        arguments = Store(minio_environment, bucket, server, CONTENT).arguments(volume)
         killed = 0
         for _ in range(KILLS):
             kill = chance.choice((at_byte, at_call))

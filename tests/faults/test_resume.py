@@ -14,25 +14,28 @@ from lading.testing import faulty
 SIZES = (48 * MIB, 24 * MIB, 16 * MIB, 7 * MIB, 900_000, 40_000)
 CONTENT = model(*(size * (4 if SOAK else 1) for size in SIZES))
 TOTAL = sum(map(len, CONTENT.values()))
+LESS = model(20 * MIB, 9 * MIB, 900_000, 40_000)
 #: Half, and what was under way: a part of 2 MiB on each of some connections, and a quarter of a second. Of a model of 400 MB
 #: that is little; the bound for the small one is what it must be there.
 REFETCHED = 0.55 if SOAK else 0.62
-OTHER = {path: data[::-1] for path, data in CONTENT.items()}
+OTHER = {path: data[::-1] for path, data in LESS.items()}
 RATE_BYTES_PER_S = 12 * MIB
 
 
 @pytest.fixture
-def store(minio_environment):
+def store(minio_environment, request):
     """The model in a real MinIO, behind a server that counts and holds what it sends."""
     bucket = f"resume-{uuid.uuid4().hex[:12]}"
-    minio_environment.bucket(bucket, {f"model/{path}": data for path, data in CONTENT.items()})
+    content = getattr(request, "param", LESS)
+    minio_environment.bucket(bucket, {f"model/{path}": data for path, data in content.items()})
     with faulty.serving(faulty.Upstream(minio_environment.endpoint)) as server:
-        yield Store(minio_environment, bucket, server)
+        yield Store(minio_environment, bucket, server, content)
 
 
 class Store:
-    def __init__(self, minio, bucket, server):
+    def __init__(self, minio, bucket, server, content):
         self.minio, self.bucket, self.server = minio, bucket, server
+        self.total_bytes = sum(map(len, content.values()))
 
     @property
     def sent_bytes(self):
@@ -56,9 +59,9 @@ def killed(store, process, tmp_path):
     def kill(rate_bytes_per_s=60 * MIB):
         volume = tmp_path / "volume"
         store.server.rate_bytes_per_s = rate_bytes_per_s
-        store.server.pass_bytes = TOTAL // 2
+        store.server.pass_bytes = half = store.total_bytes // 2
         running = process(*store.arguments(volume))
-        until(lambda: store.server.sent_bytes >= TOTAL // 2 or running.poll() is not None)
+        until(lambda: store.server.sent_bytes >= half or running.poll() is not None)
         assert running.poll() is None, running.communicate()
         running.send_signal(signal.SIGKILL)
         running.wait()
@@ -94,6 +97,7 @@ def settled(server):
 
 
 @pytest.mark.real("minio")
+@pytest.mark.parametrize("store", [CONTENT], indirect=True, ids=["bigger"])
 def test_killed_half_way_little_more_than_half_is_fetched_again(store, killed, process):
     volume = killed(RATE_BYTES_PER_S)
     told, sent_bytes = rerun(store, process, volume)
@@ -123,7 +127,7 @@ def test_what_was_kept_on_disk_and_then_damaged_is_fetched_again(store, killed, 
             b'{"parts": {"path": "part-0.bin", "inode": 1, "done": [[0, 99999999999999999999, "x"]]}}\n' + HOSTILE
         )
     rerun(store, process, volume)
-    assert whole_only(volume, [CONTENT])
+    assert whole_only(volume, [LESS])
     assert leftovers(volume) == []
 
 
