@@ -15,7 +15,18 @@ def test_layers_hold():
 
 def test_what_ships_for_tests_needs_no_test_tools_but_for_the_suites():
     """A truth server, a fake, a tiny model are there for programs too; only the contract suites bring pytest."""
-    suites = {"backends", "channels", "cluster", "destinations", "engines", "load", "search", "sources", "stores", "volume"}
+    suites = {
+        "backends",
+        "channels",
+        "cluster",
+        "destinations",
+        "engines",
+        "load",
+        "search",
+        "sources",
+        "stores",
+        "volume",
+    }
     rest = {module.name for module in pkgutil.iter_modules(lading.testing.__path__)} - suites - {"__main__"}
     code = "import importlib, sys\nfor tool in ('pytest', 'hypothesis'): sys.modules[tool] = None\n" + "".join(
         f"importlib.import_module('lading.testing.{name}')\n" for name in sorted(rest)
