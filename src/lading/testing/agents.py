@@ -84,7 +84,10 @@ class ProcessChannel:
         """The next bytes; empty at the end."""
         assert self.process.stdout is not None
         try:
-            return self.process.stdout.read(_BYTES) or b""
+            data = self.process.stdout.read(_BYTES) or b""
+            if not data:
+                self.process.stdout.close()  # by who reads it: nobody else knows that nobody reads any more
+            return data
         except (OSError, ValueError) as error:
             raise ChannelClosed(f"the program ended: {error}") from error
 
