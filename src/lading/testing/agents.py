@@ -85,11 +85,11 @@ class ProcessChannel:
         assert self.process.stdout is not None
         try:
             data = self.process.stdout.read(_BYTES) or b""
-            if not data:
-                self.process.stdout.close()  # by who reads it: nobody else knows that nobody reads any more
-            return data
         except (OSError, ValueError) as error:
             raise ChannelClosed(f"the program ended: {error}") from error
+        if not data:
+            self.process.stdout.close()  # by who reads it: nobody else knows that nobody reads any more
+        return data
 
     def close(self) -> None:
         """End its input, and wait for it."""
