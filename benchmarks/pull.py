@@ -19,13 +19,13 @@ from contextlib import contextmanager
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-from benchmarks import material, peers
 from benchmarks.peers import Store
 from benchmarks.rounds import Contest, Goal
 from tests.testbed import minio as testbed
 from tests.testbed import peers as installed
 from tests.testbed import pki
 
+from benchmarks import material, peers
 from lading.testing import hub as hubs
 
 PEERS = ("mc mirror + sync", "s5cmd + sync", "rclone + sync")
