@@ -164,18 +164,19 @@ def replace(fs: Fs, path: Path, data: bytes, *, temporary: Path, mode: int) -> N
     fs.sync_directory(path.parent)
 
 
-def append_line(fs: Fs, path: Path, line: bytes, *, mode: int) -> None:
-    """Append *line* durably; a line that a crash tore is closed first, so that it spoils no other."""
+def append_line(fs: Fs, path: Path, line: bytes, *, mode: int, durable: bool = True) -> None:
+    """Append *line*, *durable* or as soon as the system will; a line that a crash tore is closed first."""
     new = not path.exists()
     descriptor = fs.append(path)
     try:
         if new:
             fs.chmod(path, mode)
         write_all(fs, descriptor, (b"" if new or _ends_well(path) else b"\n") + line + b"\n")
-        fs.sync(descriptor)
+        if durable:
+            fs.sync(descriptor)
     finally:
         fs.close(descriptor)
-    if new:
+    if new and durable:
         fs.sync_directory(path.parent)
 
 

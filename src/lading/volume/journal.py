@@ -3,7 +3,7 @@
 ::
 
     {"staging": {"model": "tiny", "version": "v1"}}               the first line, before anything is staged
-    {"parts": {"path": "a.bin", "inode": 12, "size_bytes": …, "etag": …, "done": [[0, 8388608, 1234], …]}}   after they are durable
+    {"parts": {"path": "a.bin", "inode": 12, "size_bytes": …, "etag": …, "done": [[0, 2097152, 1234], …]}}   when they were written
     {"file": {"path": "config.json", "size_bytes": …, "sha256": …}}   after the file's bytes and name are durable
     {"publishing": {"path": "tiny/v1", "inode": 1234}}             before the rename: whose directory that is
 
@@ -110,20 +110,20 @@ class Journal:
         self._append(*({"file": entry.model_dump(mode="json", exclude_none=True)} for entry in entries))
 
     def parts(self, path: str, started: Started) -> None:
-        """Say that more parts of a file are durable."""
+        """Say that more parts of a file were written; without waiting for the disk, as their CRCs tell what got there."""
         done = [[part.offset, part.size_bytes, part.crc64nvme] for part in started.parts]
         size_bytes, etag = started.size_bytes, started.etag
         told = {"path": path, "inode": started.inode, "size_bytes": size_bytes, "etag": etag, "done": done}
-        self._append({"parts": told})
+        self._append({"parts": told}, durable=False)
 
     def publishing(self, path: str, inode: int) -> None:
         """Say which directory is about to be renamed to *path*."""
         self._append({"publishing": {"path": path, "inode": inode}})
 
-    def _append(self, *facts: Mapping[str, object]) -> None:
+    def _append(self, *facts: Mapping[str, object], durable: bool = True) -> None:
         lines = "\n".join(json.dumps(fact) for fact in facts)
         with self._lock:
-            files.append_line(self._fs, self.path, lines.encode(), mode=self._mode)
+            files.append_line(self._fs, self.path, lines.encode(), mode=self._mode, durable=durable)
 
 
 def _parsed(line: bytes) -> Any:

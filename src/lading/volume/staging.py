@@ -26,7 +26,7 @@ from lading.weights.manifest import FileEntry, Manifest
 from lading.weights.parts import Part
 
 ALLOCATE_FROM_BYTES = 16 << 20
-BATCH_BYTES = 64 << 20
+BATCH_BYTES = 8 << 20
 """So much of one file is at most written again after a kill, beside what was under way."""
 BATCH_S = 0.25
 """From a slow source so much time: at full speed the bytes come first, and cost no more for it."""
@@ -220,7 +220,8 @@ class LocalStaging:
 class LocalStagedFile:
     """One file being written, at any offset, by several threads (`StagedFile`).
 
-    Parts are journalled in batches, each after the bytes are durable: what the journal says is there after a power cut.
+    Parts are journalled a few at a time, without waiting for the disk. A kill takes what was under way; a power cut may
+    take parts that the journal has: their CRCs are checked before they count.
     """
 
     def __init__(
@@ -303,12 +304,11 @@ class LocalStagedFile:
                 self._staging.fs.unlink(self._path)
 
     def _flush(self) -> None:
-        """Make the batch durable, then journal it."""
+        """Journal the batch."""
         if not self._batch:
             return
         file, entry = self._opened(), self._entry
         with self._translated("keep"):
-            file.sync_data()
             parts, self._batch, self._batch_bytes = tuple(self._batch), [], 0
             started = Started(inode=file.inode, size_bytes=entry.size_bytes, etag=entry.etag, parts=parts)
             self._staging.journal.parts(entry.path, started)

@@ -66,16 +66,12 @@ class OpenFile:
             done = 0  # the buffer is not aligned, or the file system wants it otherwise
         self._all(self._buffered, data[done:], offset + done, files.WRITE_BYTES)
 
-    def sync_data(self) -> None:
-        """Make what was written durable."""
-        self._fs.sync_data(self._buffered)
-
     def begin_sync(self) -> None:
         """Start its bytes on their way to the disk."""
         self._fs.begin_sync(self._buffered)
 
     def sync(self) -> None:
-        """As `sync_data`, with all metadata."""
+        """Make what was written durable."""
         self._fs.sync(self._buffered)
 
     def close(self) -> None:
