@@ -170,8 +170,7 @@ def stop_after(cancel, bytes_left):
     return trouble
 
 
-def test_what_was_kept_is_not_fetched_again(case, monkeypatch):
-    monkeypatch.setattr("lading.volume.staging.BATCH_BYTES", 0)
+def test_what_was_kept_is_not_fetched_again(case):
     with pytest.raises(Cancelled):
         case.run(Watched(stop_after(case.cancel, [90 * BLOCK])))
     first = sum(case.source.fetched.values())
@@ -181,8 +180,7 @@ def test_what_was_kept_is_not_fetched_again(case, monkeypatch):
     assert 0 <= again <= TINY.workers * 2 * BLOCK + BLOCK
 
 
-def test_kept_parts_that_changed_on_disk_are_fetched_again(case, monkeypatch):
-    monkeypatch.setattr("lading.volume.staging.BATCH_BYTES", 0)
+def test_kept_parts_that_changed_on_disk_are_fetched_again(case):
     with pytest.raises(Cancelled):
         case.run(Watched(stop_after(case.cancel, [120 * BLOCK])))
     case.cancel.clear()
@@ -195,8 +193,7 @@ def test_kept_parts_that_changed_on_disk_are_fetched_again(case, monkeypatch):
     assert case.run() == case.files
 
 
-def test_a_file_of_another_size_or_mark_begins_anew(case, monkeypatch):
-    monkeypatch.setattr("lading.volume.staging.BATCH_BYTES", 0)
+def test_a_file_of_another_size_or_mark_begins_anew(case):
     with pytest.raises(Cancelled):
         case.run(Watched(stop_after(case.cancel, [120 * BLOCK])))
     case.cancel.clear()
@@ -208,8 +205,7 @@ def test_a_file_of_another_size_or_mark_begins_anew(case, monkeypatch):
             staged.abandon()
 
 
-def test_a_change_meanwhile_keeps_nothing_of_that_file(case, monkeypatch):
-    monkeypatch.setattr("lading.volume.staging.BATCH_BYTES", 0)
+def test_a_change_meanwhile_keeps_nothing_of_that_file(case):
 
     def change(entry, offset, end):
         if entry.path == "f4" and offset > 50 * BLOCK:
@@ -232,8 +228,7 @@ def test_a_change_meanwhile_keeps_nothing_of_that_file(case, monkeypatch):
 )
 def test_stopped_anywhere_in_any_shape(sizes, faults, stops, workers, memory):
     """The bytes are right, and each run fetches less than what the last one had not kept."""
-    with tempfile.TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as patch:
-        patch.setattr("lading.volume.staging.BATCH_BYTES", 0)
+    with tempfile.TemporaryDirectory() as folder:
         case = Case(Path(folder), sizes)
         shape = transfer.Shape(
             workers=workers, first_workers=workers, small_workers=1, small_bytes=100, part_bytes=2 * BLOCK,

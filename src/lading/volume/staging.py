@@ -2,7 +2,6 @@
 
 import os
 import threading
-import time
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass
@@ -26,10 +25,7 @@ from lading.weights.manifest import FileEntry, Manifest
 from lading.weights.parts import Part
 
 ALLOCATE_FROM_BYTES = 16 << 20
-BATCH_BYTES = 8 << 20
-"""So much of one file is at most written again after a kill, beside what was under way."""
-BATCH_S = 0.25
-"""From a slow source so much time: at full speed the bytes come first, and cost no more for it."""
+"""Bigger files get their blocks at once: a volume that is too full says so before the bulk comes."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -220,8 +216,8 @@ class LocalStaging:
 class LocalStagedFile:
     """One file being written, at any offset, by several threads (`StagedFile`).
 
-    Parts are journalled a few at a time, without waiting for the disk. A kill takes what was under way; a power cut may
-    take parts that the journal has: their CRCs are checked before they count.
+    Each part is journalled, without waiting for the disk. A kill takes what was under way; a power cut may take parts that
+    the journal has: their CRCs are checked before they count.
     """
 
     def __init__(
@@ -235,10 +231,6 @@ class LocalStagedFile:
         )
         self.kept = tuple(kept)
         self._kept_any = bool(kept)
-        self._batch: list[Part] = []
-        self._batch_bytes = 0
-        self._flushed_s = time.monotonic()
-        self._lock = threading.Lock()
         if not kept and entry.size_bytes is not None and entry.size_bytes >= ALLOCATE_FROM_BYTES:
             try:
                 with self._translated("allocate"):
@@ -262,13 +254,12 @@ class LocalStagedFile:
             self._opened().write(data, offset)
 
     def keep(self, part: Part) -> None:
-        """Note a part that was written; journalled with the next batch."""
-        with self._lock:
-            self._kept_any = True
-            self._batch.append(part)
-            self._batch_bytes += part.size_bytes
-            if self._batch_bytes >= BATCH_BYTES or time.monotonic() - self._flushed_s >= BATCH_S:
-                self._flush()
+        """Journal a part that was written."""
+        self._kept_any = True
+        entry = self._entry
+        started = Started(inode=self._opened().inode, size_bytes=entry.size_bytes, etag=entry.etag, parts=(part,))
+        with self._translated("keep"):
+            self._staging.journal.parts(entry.path, started)
 
     def finish(self, size_bytes: int, sha256: str) -> FileEntry:
         """Make it durable, then its name, then journal it: at once, or a small one together with others."""
@@ -281,17 +272,11 @@ class LocalStagedFile:
         return entry
 
     def leave(self) -> None:
-        """Let go of it; what was kept is journalled. A file of which nothing was kept takes no room either."""
-        if self._file is None:
-            return
-        if not self._kept_any:
-            self.abandon()
-            return
-        try:
-            with self._lock:
-                self._flush()
-        finally:
+        """Let go of it. A file of which nothing was kept takes no room either."""
+        if self._kept_any:
             self._close()
+        else:
+            self.abandon()
 
     def abandon(self) -> None:
         """Forget what was written; the file of another attempt, which has the lock by now, is left alone."""
@@ -302,17 +287,6 @@ class LocalStagedFile:
         with self._translated("abandon"), suppress(FileNotFoundError):
             if self._path.lstat().st_ino == inode:
                 self._staging.fs.unlink(self._path)
-
-    def _flush(self) -> None:
-        """Journal the batch."""
-        if not self._batch:
-            return
-        file, entry = self._opened(), self._entry
-        with self._translated("keep"):
-            parts, self._batch, self._batch_bytes = tuple(self._batch), [], 0
-            started = Started(inode=file.inode, size_bytes=entry.size_bytes, etag=entry.etag, parts=parts)
-            self._staging.journal.parts(entry.path, started)
-            self._flushed_s = time.monotonic()
 
     def _translated(self, doing: str) -> AbstractContextManager[None]:
         return faults.translated(self._staging.root, f"{doing} {self._entry.path}")
