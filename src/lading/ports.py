@@ -287,6 +287,14 @@ Progress = Callable[[int], None]
 
 
 @runtime_checkable
+class Settles(Protocol):
+    """A staging that makes small files durable many at a time."""
+
+    def settle(self) -> None:
+        """Make durable and journal what still waits for that; silent where it fails, as it comes again then."""
+
+
+@runtime_checkable
 class TakesOver(Protocol):
     """A staging that can go on with what an earlier transfer has, of the same source a moment ago."""
 

@@ -5,6 +5,7 @@ import hashlib
 import random
 import tempfile
 import threading
+import time
 from collections import Counter
 from pathlib import Path
 
@@ -18,7 +19,7 @@ from lading.sources.local import LocalSource
 from lading.spec.ref import LocalRef
 from lading.transfer.pace import Connections, Course, Rate, steer
 from lading.transfer.worker import ends
-from lading.volume import find
+from lading.volume import find, journal
 from lading.weights import parts
 from lading.weights import plan as planning
 from lading.weights.listing import Entry
@@ -102,6 +103,21 @@ def test_few_buffers_hold_back_and_never_hang(case, memory_bytes):
         run_bytes=8 * BLOCK, memory_bytes=memory_bytes,
     )  # fmt: skip
     assert case.run(shape=shape) == case.files
+
+
+def test_small_files_do_not_wait_for_big_ones_to_be_journalled(case):
+    """A kill while a big one comes takes none of them."""
+    case.files = {"f2": case.files["f2"], "f3": case.files["f3"], "f4": case.files["f4"]}
+    seen = set()
+
+    def wait(entry, offset, end):
+        until = time.monotonic() + 20
+        while entry.path == "f4" and not seen >= {"f2", "f3"} and time.monotonic() < until:
+            seen.update(*(journal.read(path).finished for path in (case.volume.root / ".lading/journal").glob("*")))
+
+    entries = [entry for entry in case.listing.entries if entry.path in case.files]
+    assert case.run(Watched(wait), entries=entries) == case.files
+    assert seen >= {"f2", "f3"}
 
 
 def test_a_server_without_ranges_is_read_as_one_stream(case):

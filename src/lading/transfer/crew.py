@@ -13,7 +13,7 @@ from functools import partial
 
 from lading.errors import Cancelled, LadingError
 from lading.events import Emit
-from lading.ports import KnowsDigests, Source, Staging
+from lading.ports import KnowsDigests, Settles, Source, Staging
 from lading.transfer.arrival import Arrival, Piece
 from lading.transfer.buffers import Buffer, Pool
 from lading.transfer.hashing import FileHash
@@ -103,6 +103,8 @@ class Crew:
         try:
             while self._turn():
                 pass
+            if isinstance(self.shared.staging, Settles):
+                self.shared.staging.settle()  # the others may take hours
         except Cancelled:
             pass
         except BaseException:
