@@ -9,7 +9,7 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -93,9 +93,10 @@ class Minio:
         )
 
     def bucket(self, name: str, objects: dict[str, bytes]) -> None:
-        """Make a bucket with these objects."""
+        """A bucket with these objects, made where it is not there."""
         client = self.client()
-        client.create_bucket(Bucket=name)
+        with suppress(client.exceptions.BucketAlreadyOwnedByYou):
+            client.create_bucket(Bucket=name)
         for key, data in objects.items():
             client.put_object(Bucket=name, Key=key, Body=data)
 

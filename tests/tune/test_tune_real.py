@@ -279,6 +279,7 @@ def test_ctrl_c_twice_leaves_at_once_and_leaves_no_server(folder, lading_home):
 
 
 def test_a_second_process_is_told_who_works_on_the_study(folder, lading):
+    (folder / "study.yaml").write_text(STUDY.replace("confirm: 3", "confirm: 20"))  # longer than two commands take
     process = started(folder)
     until(process, "phase_started", "start")
     second = lading("tune", "study.yaml")

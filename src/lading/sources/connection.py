@@ -6,8 +6,10 @@ place than the one that was asked for no secret follows.
 
 import base64
 import http.client
+import os
 import socket
 import ssl
+import sys
 import urllib.request
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -234,7 +236,13 @@ def libcurl() -> "type[CurlConnection] | None":
 
 
 def _proxy(parts: SplitResult) -> SplitResult | None:
-    """The proxy that the environment names for this address."""
+    """The proxy that the environment names for this address.
+
+    On Linux the two variables are asked for by name: to look through all of them is a race with who sets one.
+    """
+    names = (f"{parts.scheme}_proxy", f"{parts.scheme}_proxy".upper())
+    if sys.platform == "linux" and not any(os.environ.get(name) for name in names):
+        return None
     proxy = urllib.request.getproxies().get(parts.scheme)
     if not proxy or urllib.request.proxy_bypass(parts.hostname or ""):
         return None
