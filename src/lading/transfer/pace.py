@@ -1,5 +1,6 @@
 """How fast a source is asked: how many connections at once, and how many bytes a second."""
 
+import os
 import threading
 import time
 from collections.abc import Callable
@@ -56,10 +57,10 @@ class Connections:
         self._most = most
         self._clock = clock
         self._inside = 0
-        self._bytes = 0
-        self._since = clock()
+        self._cores = os.cpu_count() or 1
         self._pause_until = 0.0
         self._changed = threading.Condition()
+        self._begin_step()
 
     @property
     def allowed(self) -> int:
@@ -92,8 +93,10 @@ class Connections:
             passed = self._clock() - self._since
             if passed < STEER_EVERY_S or self._inside < self.allowed:
                 return  # not all were in use: that says nothing of more
-            self._course = steer(self._course, self._most, self._bytes / passed)
-            self._bytes, self._since = 0, self._clock()
+            spent = time.process_time() - self._spent_s
+            if spent < passed * self._cores / 2:  # else it is not the network that is waited for
+                self._course = steer(self._course, self._most, self._bytes / passed)
+            self._begin_step()
             self._changed.notify_all()
 
     def busy(self, wait_s: float | None) -> None:
@@ -104,7 +107,13 @@ class Connections:
                 self._course = Course(max(1, self.allowed // 2), rest=REST_STEPS)
             wait_s = BUSY_WAIT_S if wait_s is None else min(wait_s, LONGEST_BUSY_WAIT_S)
             self._pause_until = max(self._pause_until, now + wait_s)
-            self._bytes, self._since = 0, now
+            self._begin_step()
+
+    def _begin_step(self) -> None:
+        """Count anew what comes, and what it costs."""
+        self._bytes = 0
+        self._since = self._clock()
+        self._spent_s = time.process_time()
 
 
 class Rate:
