@@ -164,14 +164,17 @@ def replace(fs: Fs, path: Path, data: bytes, *, temporary: Path, mode: int) -> N
     fs.sync_directory(path.parent)
 
 
-def append_line(fs: Fs, path: Path, line: bytes, *, mode: int, durable: bool = True) -> None:
-    """Append *line*, *durable* or as soon as the system will; a line that a crash tore is closed first."""
-    new = not path.exists()
+def append_line(fs: Fs, path: Path, line: bytes, *, mode: int, durable: bool = True, ends_well: bool = False) -> None:
+    """Append *line*, *durable* or as soon as the system will.
+
+    A line that a crash tore is closed first, unless the caller knows that the file is there and *ends_well*.
+    """
+    new = not ends_well and not path.exists()
     descriptor = fs.append(path)
     try:
         if new:
             fs.chmod(path, mode)
-        write_all(fs, descriptor, (b"" if new or _ends_well(path) else b"\n") + line + b"\n")
+        write_all(fs, descriptor, (b"" if new or ends_well or _ends_well(path) else b"\n") + line + b"\n")
         if durable:
             fs.sync(descriptor)
     finally:

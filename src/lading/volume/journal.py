@@ -95,6 +95,7 @@ class Journal:
         self._temporary = temporary
         self._mode = mode
         self._lock = threading.Lock()
+        self._ends_well = False
 
     def begin(self, model: str, version: str) -> None:
         """Say what is staged. No journal is ever seen without this line, so nothing staged is without a name."""
@@ -123,7 +124,11 @@ class Journal:
     def _append(self, *facts: Mapping[str, object], durable: bool = True) -> None:
         lines = "\n".join(json.dumps(fact) for fact in facts)
         with self._lock:
-            files.append_line(self._fs, self.path, lines.encode(), mode=self._mode, durable=durable)
+            ends_well, self._ends_well = self._ends_well, False
+            files.append_line(
+                self._fs, self.path, lines.encode(), mode=self._mode, durable=durable, ends_well=ends_well
+            )
+            self._ends_well = True
 
 
 def _parsed(line: bytes) -> Any:

@@ -14,12 +14,12 @@ Names, and forms of values (hex in lower case):
 
 import hashlib
 import re
-import zlib
 from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Protocol
 
 from awscrt import checksums
+from isal import isal_zlib
 
 PART_BYTES_KEY = "etag-part-bytes"
 #: The cheapest that is given is enough: from 24 GB/s down to 0.75 GB/s on one core.
@@ -58,7 +58,7 @@ _OF_ALL_BYTES: Mapping[str, Callable[[], Hasher]] = {
     "md5": partial(hashlib.md5, usedforsecurity=False),
     "crc64nvme": lambda: _Crc(checksums.crc64nvme, 16),
     "crc32c": lambda: _Crc(checksums.crc32c, 8),
-    "crc32": lambda: _Crc(zlib.crc32, 8),  # quicker than awscrt's
+    "crc32": lambda: _Crc(isal_zlib.crc32, 8),  # 20 times as fast as zlib's
 }
 
 
