@@ -291,7 +291,7 @@ class Settles(Protocol):
     """A staging that makes small files durable many at a time."""
 
     def settle(self) -> None:
-        """Make durable and journal what still waits for that; silent where it fails, as it comes again then."""
+        """Make durable and journal what still waits for that; raises as `StagedFile.finish`."""
 
 
 @runtime_checkable

@@ -15,8 +15,8 @@ SIZES = (48 * MIB, 24 * MIB, 16 * MIB, 7 * MIB, 900_000, 40_000)
 CONTENT = model(*(size * (4 if SOAK else 1) for size in SIZES))
 TOTAL = sum(map(len, CONTENT.values()))
 LESS = model(20 * MIB, 9 * MIB, 900_000, 40_000)
-#: Half, and what was under way: a part of 2 MiB on each of some connections.
-REFETCHED = 0.55
+#: Half, and what was under way: a part of 2 MiB on each of some connections, which are more of a small model.
+REFETCHED = 0.55 if SOAK else 0.6
 OTHER = {path: data[::-1] for path, data in LESS.items()}
 RATE_BYTES_PER_S = 12 * MIB
 

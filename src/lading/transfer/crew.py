@@ -107,6 +107,8 @@ class Crew:
                 self.shared.staging.settle()  # the others may take hours
         except Cancelled:
             pass
+        except LadingError as error:
+            self.shared.failures.append(error)
         except BaseException:
             self.shared.crashed.set()
             raise

@@ -5,11 +5,11 @@ wholly published or not there, and leaves enough for the next writer to go on.
 """
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
-from lading.errors import InvalidReference, VolumeError, VolumeNotWritable
+from lading.errors import InvalidReference, LadingError, VolumeError, VolumeNotWritable
 from lading.spec import ref
 from lading.volume import faults, leftovers, manifests
 from lading.volume import fs as files
@@ -45,7 +45,8 @@ class LocalVolume(Mending):
             try:
                 yield staging
             finally:
-                staging.settle()
+                with suppress(LadingError):  # where it fails, that comes again in the next attempt
+                    staging.settle()
                 self._forget_empty(staging)
 
     def publish(self, staging: "Staging", manifest: Manifest, *, use: bool = True) -> Path:

@@ -5,11 +5,11 @@ sees the old bytes or the right ones, and a server that has the old file open ke
 """
 
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from lading.errors import VolumeError
+from lading.errors import LadingError, VolumeError
 from lading.volume import faults
 from lading.volume import fs as files
 from lading.volume import journal as journals
@@ -36,7 +36,8 @@ class Mending(Changing):
             try:
                 yield staging
             finally:
-                staging.settle()
+                with suppress(LadingError):  # where it fails, that comes again in the next attempt
+                    staging.settle()
                 self._forget_empty(staging)
 
     def replace(self, staging: "Staging", manifest: Manifest, paths: Sequence[str]) -> None:

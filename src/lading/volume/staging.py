@@ -160,9 +160,8 @@ class LocalStaging:
         return True
 
     def settle(self) -> None:
-        """Make durable and journal what still waits for that; where it fails, that comes again in the next attempt."""
-        with suppress(LadingError):
-            self.together.flush()
+        """Make durable and journal what still waits for that."""
+        self.together.flush()
 
     def read(self, path: str, offset: int, size_bytes: int) -> bytes:
         """Up to *size_bytes* of a finished file from *offset* on."""
