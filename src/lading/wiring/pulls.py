@@ -247,16 +247,16 @@ def _document(
 
 async def start(cluster: Cluster, planned: Planned, *, emit: Emit) -> Run:
     """The Job, created, or found running."""
-    run = planned.running or await jobs.start(cluster, planned.document)
-    tell_found(run, emit)
-    return run
+    return await started(cluster, planned.running, planned.document, emit=emit)
 
 
-def tell_found(run: Run, emit: Emit) -> None:
-    """Say of a Job that ran already that it is followed."""
+async def started(cluster: Cluster, running: Run | None, document: Object, *, emit: Emit) -> Run:
+    """The Job that is *running*, else the one of *document*, created or found; of one that was found it is said."""
+    run = running or await jobs.start(cluster, document)
     if run.found:
         by = f" by {run.started_by}" if run.started_by else ""
         emit(Notice(message=f"{run.name} does this already, started{by} at {run.created_at}: following it"))
+    return run
 
 
 async def room(cluster: Cluster, planned: Planned, job: JobChoice) -> UpdatePlan:

@@ -117,9 +117,7 @@ async def written(
 
 async def start(cluster: Cluster, planned: Planned, *, emit: Emit) -> Run:
     """The Job, created, or found running."""
-    run = planned.running or await jobs.start(cluster, planned.document)
-    pulls.tell_found(run, emit)
-    return run
+    return await pulls.started(cluster, planned.running, planned.document, emit=emit)
 
 
 async def followed(cluster: Cluster, run: Run, *, emit: Emit, choice: Choice) -> Event:
