@@ -95,3 +95,24 @@ def pytest_terminal_summary(terminalreporter):
         terminalreporter.write_line(
             "code blocks in the docs: " + ", ".join(f"{count} {key}" for key, count in totals.items())
         )
+
+
+@pytest.fixture
+def process(lading_argv, tmp_path):
+    """Start the real command; what still runs at the end is killed by its id."""
+    running = []
+
+    def start(*arguments, env=None, argv=lading_argv, **options):
+        started = subprocess.Popen(
+            [*argv, *map(str, arguments)], cwd=tmp_path, env={**os.environ, "NO_COLOR": "1", **(env or {})},
+            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, **options,
+        )  # fmt: skip
+        running.append(started)
+        return started
+
+    yield start
+    for one in running:
+        one.kill()
+        one.wait()
+        one.stdout.close()
+        one.stderr.close()

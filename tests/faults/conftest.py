@@ -6,7 +6,6 @@ import os
 import random
 import re
 import shutil
-import subprocess
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -157,27 +156,6 @@ def at_once(tmp_path_factory):
     with Beds(folder) as beds:
         yield lambda table, run: {case.name: pool.submit(run, case, beds) for case in table}
         pool.shutdown(wait=True, cancel_futures=True)
-
-
-@pytest.fixture
-def process(lading_argv, tmp_path):
-    """Start the real command; what still runs at the end is killed by its id."""
-    running = []
-
-    def start(*arguments, env=None, argv=lading_argv, **options):
-        started = subprocess.Popen(
-            [*argv, *map(str, arguments)], cwd=tmp_path, env={**os.environ, "NO_COLOR": "1", **(env or {})},
-            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, **options,
-        )  # fmt: skip
-        running.append(started)
-        return started
-
-    yield start
-    for one in running:
-        one.kill()
-        one.wait()
-        one.stdout.close()
-        one.stderr.close()
 
 
 def events(text):

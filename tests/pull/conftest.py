@@ -2,10 +2,8 @@
 
 import hashlib
 import json
-import os
 import random
 import re
-import subprocess
 from pathlib import Path
 
 import pytest
@@ -29,25 +27,9 @@ def server():
 
 
 @pytest.fixture
-def start(lading_argv, tmp_path):
-    """Start `lading pull …` as a process whose events are read while it runs; killed at the end if it still runs."""
-    processes = []
-
-    def run(*arguments, env=None):
-        process = subprocess.Popen(
-            [*lading_argv, "pull", *map(str, arguments), "--format", "json"],
-            cwd=tmp_path, env={**os.environ, "NO_COLOR": "1", **(env or {})}, text=True,
-            stdout=subprocess.PIPE, stderr=subprocess.PIPE, stdin=subprocess.DEVNULL,
-        )  # fmt: skip
-        processes.append(process)
-        return process
-
-    yield run
-    for process in processes:
-        process.kill()
-        process.wait()
-        process.stdout.close()
-        process.stderr.close()
+def start(process):
+    """Start `lading pull …` as a process whose events are read while it runs."""
+    return lambda *arguments, env=None: process("pull", *arguments, "--format", "json", env=env)
 
 
 def events_until(process, kind, count):

@@ -1,8 +1,6 @@
 """A model on a volume, a bucket of a real MinIO to push it to, and the real command while it runs."""
 
-import os
 import random
-import subprocess
 import uuid
 from dataclasses import dataclass
 
@@ -102,22 +100,6 @@ def pull(bucket):
 
 
 @pytest.fixture
-def start(lading_argv, tmp_path):
-    """Start `lading push …` as a process; killed at the end if it still runs."""
-    processes = []
-
-    def run(*arguments):
-        process = subprocess.Popen(
-            [*lading_argv, "push", *map(str, arguments), "--format", "json"],
-            cwd=tmp_path, env={**os.environ, "NO_COLOR": "1"}, text=True,
-            stdout=subprocess.PIPE, stderr=subprocess.PIPE, stdin=subprocess.DEVNULL,
-        )  # fmt: skip
-        processes.append(process)
-        return process
-
-    yield run
-    for process in processes:
-        process.kill()
-        process.wait()
-        process.stdout.close()
-        process.stderr.close()
+def start(process):
+    """Start `lading push …` as a process whose events are read while it runs."""
+    return lambda *arguments, env=None: process("push", *arguments, "--format", "json", env=env)
