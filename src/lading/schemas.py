@@ -5,10 +5,17 @@ added to what we store without a new version. Committed copies are in ``docs/sch
 schema changes unnoticed.
 """
 
+import ast
+import inspect
+import textwrap
+from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
-from pydantic import TypeAdapter
+from pydantic import BaseModel, TypeAdapter
+from pydantic.json_schema import GenerateJsonSchema
+from pydantic_core import core_schema
 
 from lading.answers import claims, images, jobs, serving, studies, weights
 from lading.answers import schemas as own
@@ -18,7 +25,7 @@ from lading.events import Event
 from lading.flows.bench import BenchResult
 from lading.measure.records import RecordHeader, RequestRecord
 from lading.measure.summary import Summary
-from lading.ports import StudyRun
+from lading.ports.study import StudyRun
 from lading.report.document import Report
 from lading.spec.study import Study
 from lading.tuning.result import StudyResult
@@ -131,5 +138,32 @@ def schema(name: str) -> dict[str, Any]:
     """
     document = DOCUMENTS[name]
     head = {"$schema": DIALECT, "$id": f"urn:lading:{name}:{document.version}"}
-    described = document.adapter.json_schema(by_alias=True, mode="validation")
+    described = document.adapter.json_schema(by_alias=True, mode="validation", schema_generator=_Described)
     return {**head, **described, "title": name, "description": document.what}
+
+
+class _Described(GenerateJsonSchema):
+    """Schemas in which the words below a class's fields describe them."""
+
+    def model_schema(self, schema: core_schema.ModelSchema) -> dict[str, Any]:
+        """See `GenerateJsonSchema.model_schema`."""
+        made = super().model_schema(schema)
+        kind: type[BaseModel] = schema["cls"]
+        words = {name: text for base in reversed(kind.__mro__) for name, text in _words(base)}
+        for name, field in kind.model_fields.items():
+            described = made.get("properties", {}).get(field.alias or name)
+            if name in words and described is not None:
+                described.setdefault("description", words[name])
+        return made
+
+
+def _words(kind: type) -> Iterator[tuple[str, str]]:
+    """The fields that *kind* itself declares, each with the string below it."""
+    if not issubclass(kind, BaseModel) or kind is BaseModel:
+        return
+    (declared,) = ast.parse(textwrap.dedent(inspect.getsource(kind))).body
+    assert isinstance(declared, ast.ClassDef)
+    for field, below in pairwise(declared.body):
+        match field, below:
+            case ast.AnnAssign(target=ast.Name(id=name)), ast.Expr(value=ast.Constant(value=str() as text)):
+                yield name, inspect.cleandoc(text)

@@ -15,7 +15,7 @@ from lading.backends.endpoint import EndpointBackend
 from lading.backends.lease import Lease
 from lading.backends.process import ProcessBackend
 from lading.engines.base import Command
-from lading.ports import ServeRequest
+from lading.ports.backend import ServeRequest
 from lading.spec.study import BackendChoice
 from lading.testing import scripted_server
 from lading.testing.scripted_engine import ScriptedEngine

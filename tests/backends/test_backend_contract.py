@@ -8,7 +8,7 @@ from tests.backends.places import EndpointPlace, LlamaCppPlace, ProcessPlace
 from tests.testbed import require
 
 from lading.errors import WrongModelServed
-from lading.ports import ServeRequest
+from lading.ports.backend import ServeRequest
 from lading.testing.backends import BackendContract
 from lading.testing.fakes import NEVER, FakeBackend, FakeEngine, Life
 

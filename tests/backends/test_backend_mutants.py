@@ -12,7 +12,7 @@ from lading.backends import record
 from lading.backends.endpoint import EndpointBackend
 from lading.backends.process import ProcessBackend
 from lading.errors import NotReady, ServingError, WrongModelServed
-from lading.ports import Endpoint, Ready
+from lading.ports.backend import Endpoint, Ready
 from lading.testing import backends
 from lading.testing.backends import BackendContract
 

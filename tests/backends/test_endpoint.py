@@ -5,7 +5,7 @@ from tests.backends.places import start_scripted
 
 from lading.backends.endpoint import EndpointBackend, checked_url
 from lading.errors import InvalidInput, NotReady, ServingError
-from lading.ports import ServeRequest
+from lading.ports.backend import ServeRequest
 from lading.spec.study import BackendChoice
 from lading.testing.scripted_engine import ScriptedEngine
 

@@ -14,7 +14,7 @@ from tests.testbed import require
 from lading.backends import asking, record
 from lading.backends.process import ProcessBackend
 from lading.errors import ServerDied, ServerSilent, WrongModelServed
-from lading.ports import ServeRequest
+from lading.ports.backend import ServeRequest
 from lading.spec.study import BackendChoice
 
 pytestmark = pytest.mark.real("engine")

@@ -26,7 +26,7 @@ from lading.errors import (
     TeardownFailed,
     WrongModelServed,
 )
-from lading.ports import ServeRequest
+from lading.ports.backend import ServeRequest
 from lading.spec.study import BackendChoice
 from lading.testing.backends import SLACK_S
 from lading.testing.scripted_engine import ScriptedEngine

@@ -12,7 +12,7 @@ from lading import wiring
 from lading.backends import processes, programs, record, xllamacpp_server
 from lading.backends.process import ProcessBackend
 from lading.errors import MissingProgram
-from lading.ports import ServeRequest
+from lading.ports.backend import ServeRequest
 from lading.spec.study import BackendChoice
 
 

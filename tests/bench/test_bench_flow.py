@@ -10,7 +10,7 @@ from lading.events import ignore as nobody
 from lading.flows import bench as flow
 from lading.load.openai import OpenAILoad
 from lading.measure.records import Level
-from lading.ports import LevelLost
+from lading.ports.load import LevelLost
 from lading.testing.load import endpoint, workload
 
 

@@ -6,7 +6,7 @@ from lading.errors import InvalidInput, MeasurementError
 from lading.load import probe
 from lading.load.openai import OpenAILoad
 from lading.measure.prompts import UNKNOWN_VOCABULARY, TokenIds, Words
-from lading.ports import LevelLost
+from lading.ports.load import LevelLost
 from lading.testing.load import endpoint, measured, one_level, workload
 
 

@@ -15,7 +15,7 @@ from lading.errors import InvalidInput
 from lading.events import ignore
 from lading.load import loops, pool
 from lading.load.openai import OpenAILoad
-from lading.ports import Endpoint
+from lading.ports.backend import Endpoint
 from lading.testing import truth as truths
 from lading.testing.load import measured, one_level, told, workload
 

@@ -8,7 +8,7 @@ import pytest
 from tests.push.places import FolderPlace
 
 from lading.errors import LadingError
-from lading.ports import SentPart
+from lading.ports.destination import SentPart
 from lading.sources.folder_upload import FolderDestination
 from lading.testing.destinations import DestinationContract
 

@@ -14,7 +14,7 @@ from lading.flows import report as flow
 from lading.flows.report import Material, Placement
 from lading.measure import records
 from lading.measure.summary import summarize
-from lading.ports import StudyRun
+from lading.ports.study import StudyRun
 from lading.spec.base import dump
 from lading.testing import histories
 from lading.tuning import trial

@@ -15,7 +15,7 @@ from tests.testbed import golden, require
 
 from lading.backends.lease import Lease
 from lading.backends.process import ProcessBackend
-from lading.ports import ServeRequest
+from lading.ports.backend import ServeRequest
 from lading.spec.study import BackendChoice
 from lading.testing import tiny_llama
 from lading.testing.scripted_engine import ScriptedEngine

@@ -11,7 +11,7 @@ from lading.engines.effective import differences
 from lading.errors import ServerSilent, ServingError
 from lading.events import ServerReady, ServerStarting, ServerStopped
 from lading.flows import serve as flow
-from lading.ports import ServeRequest
+from lading.ports.backend import ServeRequest
 from lading.spec.study import BackendChoice
 from lading.testing.scripted_engine import ScriptedEngine
 

@@ -14,7 +14,7 @@ from lading.backends.process import ProcessBackend
 from lading.errors import MissingExtra
 from lading.events import ignore
 from lading.flows import serve as flow
-from lading.ports import ServeRequest
+from lading.ports.backend import ServeRequest
 from lading.spec.study import BackendChoice
 from lading.testing import tiny_llama, tiny_tokenizer
 from lading.testing.tiny_llama import PRESETS

@@ -11,7 +11,7 @@ import pytest
 from lading.flows import study as studies
 from lading.flows import tune as flow
 from lading.flows.study import Setup
-from lading.ports import ServeRequest
+from lading.ports.backend import ServeRequest
 from lading.spec import documents
 from lading.spec.base import dump
 from lading.spec.study import Study

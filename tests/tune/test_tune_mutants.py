@@ -9,7 +9,7 @@ from tests.tune.conftest import Bench
 
 from lading.flows import serve, trial, tune
 from lading.measure.records import ClientHealth
-from lading.ports import LevelLost
+from lading.ports.load import LevelLost
 from lading.tuning import agenda, contest
 from lading.tuning.trial import Ended, Proposed
 

@@ -10,7 +10,7 @@ import warnings
 import pytest
 
 from lading.errors import InvalidInput, MissingExtra
-from lading.ports import Search
+from lading.ports.study import Search
 from lading.testing import toy_engine
 from lading.tuning import search as searches
 from lading.tuning import tpe

@@ -12,7 +12,7 @@ from lading.events import Emit, ignore
 from lading.flows import bench as benching
 from lading.flows import serve as flow
 from lading.flows.bench import BenchResult
-from lading.ports import Endpoint, ServeRequest
+from lading.ports.backend import Endpoint, ServeRequest
 from lading.spec import ref as refs
 from lading.spec import units
 from lading.spec.study import BackendChoice

@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 from lading.backends import asking
 from lading.engines.base import Engine
 from lading.errors import InvalidInput, ServingError
-from lading.ports import Deployment, Endpoint, Ready, ServeRequest
+from lading.ports.backend import Deployment, Endpoint, Ready, ServeRequest
 from lading.spec.study import BackendChoice
 
 API_KEY_VARIABLE = "LADING_API_KEY"
@@ -32,7 +32,7 @@ class EndpointBackend:
         self._applied: dict[str, Deployment] = {}
 
     def plan(self, request: ServeRequest) -> Deployment:
-        """As `lading.ports.Backend.plan`; the command line is empty, and parameters are refused: they cannot be set.
+        """As `lading.ports.backend.Backend.plan`; the command line is empty, and parameters are refused: they cannot be set.
 
         Raises:
             InvalidInput: There are parameters.
@@ -63,7 +63,7 @@ class EndpointBackend:
         self._applied[deployment.name] = deployment
 
     async def ready(self, name: str, *, within_s: float) -> Ready:
-        """As `lading.ports.Backend.ready`; an empty served name is found out, when there is one only."""
+        """As `lading.ports.backend.Backend.ready`; an empty served name is found out, when there is one only."""
         began = time.monotonic()
         deployment = self._applied.get(name)
         if deployment is None:

@@ -1,7 +1,7 @@
 """Who is still there: a run holds a locked file, and the kernel lets go of it however the run ends.
 
 What a run starts carries its lease. A server whose lease nobody holds was left by a killed run, and is removed by the
-next one (`lading.ports.Backend.reap`).
+next one (`lading.ports.backend.Backend.reap`).
 """
 
 import contextlib

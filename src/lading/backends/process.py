@@ -22,7 +22,7 @@ from lading.backends import asking, lease, passing, processes, programs, record
 from lading.backends.record import ServerRecord
 from lading.engines.base import Engine, Launch
 from lading.errors import PortInUse, ServerDied, ServingError, TeardownFailed
-from lading.ports import Deployment, Endpoint, Ready, ServeRequest
+from lading.ports.backend import Deployment, Endpoint, Ready, ServeRequest
 from lading.spec.study import BackendChoice
 
 OPEN_PORT = "{port}"
@@ -53,7 +53,7 @@ class ProcessBackend:
     # ------------------------------------------------------------------------------------------------------ plan
 
     def plan(self, request: ServeRequest) -> Deployment:
-        """As `lading.ports.Backend.plan`."""
+        """As `lading.ports.backend.Backend.plan`."""
         record.check_name(request.name)
         program = programs.find(request.engine, self._choice.python)
         port = request.port if request.port is not None else self._choice.port
@@ -86,12 +86,12 @@ class ProcessBackend:
     # ------------------------------------------------------------------------------------------------------ life
 
     async def apply(self, deployment: Deployment) -> None:
-        """As `lading.ports.Backend.apply`. What is left of a dead server of that name is removed first."""
+        """As `lading.ports.backend.Backend.apply`. What is left of a dead server of that name is removed first."""
         while not self._started_or_adopted(deployment):
             await self.remove(deployment.name)
 
     async def ready(self, name: str, *, within_s: float) -> Ready:
-        """As `lading.ports.Backend.ready`."""
+        """As `lading.ports.backend.Backend.ready`."""
         began = time.monotonic()
         started = self._started.get(name)
         if started is None:
@@ -114,12 +114,12 @@ class ProcessBackend:
         )
 
     async def alive(self, name: str) -> bool:
-        """As `lading.ports.Backend.alive`."""
+        """As `lading.ports.backend.Backend.alive`."""
         server = record.read(self._home, name)
         return server is not None and processes.leader(server) is not None
 
     def log(self, name: str, *, lines: int = 200) -> tuple[str, ...]:
-        """As `lading.ports.Backend.log`."""
+        """As `lading.ports.backend.Backend.log`."""
         try:
             with record.log_file(self._home, name).open("rb") as file:
                 file.seek(0, os.SEEK_END)
@@ -131,16 +131,16 @@ class ProcessBackend:
         return tuple(asking.printable(line.rstrip("\r")) for line in text.split("\n") if line.strip())[-lines:]
 
     async def remove(self, name: str, *, within_s: float = 60.0) -> None:
-        """As `lading.ports.Backend.remove`. Once begun it is carried through, even when the caller is cancelled."""
+        """As `lading.ports.backend.Backend.remove`. Once begun it is carried through, even when the caller is cancelled."""
         work = asyncio.get_running_loop().run_in_executor(None, self._remove, name, within_s)
         await asyncio.shield(work)  # unshielded, a cancellation would take it from the queue before it began
 
     async def names(self) -> tuple[str, ...]:
-        """As `lading.ports.Backend.names`."""
+        """As `lading.ports.backend.Backend.names`."""
         return tuple(server.name for server in record.every(self._home))
 
     async def reap(self) -> tuple[str, ...]:
-        """As `lading.ports.Backend.reap`."""
+        """As `lading.ports.backend.Backend.reap`."""
         left = [
             server.name
             for server in record.every(self._home)

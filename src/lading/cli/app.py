@@ -83,7 +83,7 @@ def _terminated(number: int, frame: object) -> NoReturn:
 def _run(app: cyclopts.App, arguments: list[str]) -> int:
     first = next(iter(arguments), "--help")
     if not first.startswith("-") and first not in COMMANDS:
-        from lading.spec.documents import nearest
+        from lading.spec.nearest import nearest
 
         near = nearest(first, list(COMMANDS))
         raise InvalidInput(

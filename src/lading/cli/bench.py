@@ -21,7 +21,7 @@ from lading.flows.bench import BenchResult
 from lading.load import loops, probe
 from lading.measure import lengths
 from lading.measure.summary import MIN_BEYOND, NotResolved, Summary
-from lading.ports import Endpoint
+from lading.ports.backend import Endpoint
 from lading.spec import documents, units
 from lading.spec.workload import Workload
 from lading.wiring import serving

@@ -17,14 +17,14 @@ from lading.events import VerifyProgress
 from lading.flows.pull import who
 from lading.spec import ref as refs
 from lading.spec import units
-from lading.spec.documents import nearest
+from lading.spec.nearest import nearest
 from lading.weights import layout, names
 from lading.weights.inventory import Adoption, Usage
 from lading.weights.manifest import Manifest
 from lading.wiring.volumes import Place, adoptable, placed, reached
 
 if TYPE_CHECKING:
-    from lading.ports import Volume
+    from lading.ports.volume import Volume
 
 _COPY_BYTES = 1 << 20
 _PROGRESS_S = 0.25

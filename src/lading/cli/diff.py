@@ -25,7 +25,7 @@ from lading.weights.difference import FileChange, ValueChange
 from lading.wiring.volumes import beside, model_of, opened
 
 if TYPE_CHECKING:
-    from lading.ports import Source
+    from lading.ports.source import Source
 
 DIFFERENT = VerificationFailed.exit_code
 _SHOWN = 20

@@ -68,7 +68,7 @@ def _users(listed: ImageListed) -> str:
 
 def _check(command: str) -> None:
     from lading.cli.app import COMMANDS
-    from lading.spec.documents import nearest
+    from lading.spec.nearest import nearest
 
     if command in COMMANDS:
         return

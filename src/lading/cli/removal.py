@@ -21,7 +21,7 @@ from lading.wiring.volumes import model_of, opened
 if TYPE_CHECKING:
     from lading.answers.weights import Removed
     from lading.placement.users import Users
-    from lading.ports import Volume
+    from lading.ports.volume import Volume
 
 
 def rm(

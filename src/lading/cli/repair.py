@@ -20,7 +20,7 @@ from lading.weights.manifest import Manifest
 from lading.wiring.volumes import sourced
 
 if TYPE_CHECKING:
-    from lading.ports import Volume
+    from lading.ports.volume import Volume
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

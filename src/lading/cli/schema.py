@@ -7,7 +7,7 @@ from lading import schemas
 from lading.answers.schemas import SchemaListed, SchemasWritten
 from lading.cli.output import Common, Output
 from lading.errors import InvalidInput
-from lading.spec.documents import nearest
+from lading.spec.nearest import nearest
 
 
 def schema(name: str | None = None, *, write: Path | None = None, common: Common | None = None) -> None:

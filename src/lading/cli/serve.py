@@ -17,7 +17,7 @@ from lading.cli.output import Common, Output
 from lading.errors import InvalidInput, ServerSilent
 from lading.events import Event, ServerStarting
 from lading.flows import serve as flow
-from lading.ports import Deployment
+from lading.ports.backend import Deployment
 from lading.spec import ref as refs
 from lading.spec import secret, units
 from lading.spec.study import BackendChoice

@@ -17,7 +17,7 @@ from lading.backends import asking, record
 from lading.cli.output import Common, Output
 from lading.errors import InvalidInput, StudyError
 from lading.flows.study import stored
-from lading.ports import Store, StudyRun
+from lading.ports.study import Store, StudyRun
 from lading.spec import documents, secret, units
 from lading.spec.study import Study
 from lading.store import runlock

@@ -30,7 +30,7 @@ def connect(
 
 
 class PodChannel:
-    """A `lading.ports.Channel` into a pod; made by `connect`."""
+    """A `lading.ports.volume.Channel` into a pod; made by `connect`."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop, pod: str) -> None:
         self._loop = loop

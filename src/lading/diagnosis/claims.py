@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from lading.diagnosis import finding, texts
 from lading.diagnosis.finding import Finding, Object
 from lading.diagnosis.texts import Sign
-from lading.spec.documents import nearest
+from lading.spec.nearest import nearest
 
 _CLASS_LIST = "`lading claim classes` lists those that there are"
 _SIGNS = (

@@ -2,7 +2,7 @@
 
 An engine is a catalogue (`Parameter`), rules that can be checked before launch (`Rule`), a pure function from a
 `Launch` to a `Command`, an estimate of memory, and the reading of what a running server says about itself. Whoever
-starts it is a backend (`lading.ports.Backend`).
+starts it is a backend (`lading.ports.backend.Backend`).
 """
 
 from collections.abc import Callable, Mapping, Sequence

@@ -16,7 +16,8 @@ from lading.events import Emit, Notice, Wrote
 from lading.measure import lengths, records
 from lading.measure.records import Level
 from lading.measure.summary import Summary, summarize
-from lading.ports import Endpoint, LevelDone, LevelLost, LoadGenerator
+from lading.ports.backend import Endpoint
+from lading.ports.load import LevelDone, LevelLost, LoadGenerator
 from lading.spec.base import Stored, dump
 from lading.spec.clock import utc_now
 from lading.spec.workload import Workload

@@ -6,7 +6,9 @@ from collections.abc import Callable, Mapping
 from functools import partial
 
 from lading.errors import Cancelled
-from lading.ports import Destination, Progress, Source
+from lading.ports.destination import Destination
+from lading.ports.source import Source
+from lading.ports.volume import Progress
 from lading.transfer.patience import PATIENT, Attempts
 from lading.weights import digests
 from lading.weights.digests import Hasher

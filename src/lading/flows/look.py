@@ -8,7 +8,7 @@ from functools import partial
 
 from lading import transfer
 from lading.flows import threads
-from lading.ports import Source
+from lading.ports.source import Source
 from lading.spec.ref import Reference
 from lading.weights import folders
 from lading.weights.folders import ModelFolder

@@ -20,7 +20,8 @@ from lading import transfer
 from lading.errors import Cancelled, NotPublished, SourceChanged, SourceTransient
 from lading.events import Emit, Notice, Published, PullPlanned, Unchanged, ignore
 from lading.flows import room, sharing, signed, threads
-from lading.ports import KeepsManifest, Source, Staging, TakesOver, Volume
+from lading.ports.source import KeepsManifest, Source
+from lading.ports.volume import Staging, TakesOver, Volume
 from lading.spec import ref as refs
 from lading.spec.clock import utc_now
 from lading.spec.pull import PLAIN, Choices

@@ -20,7 +20,8 @@ from lading.events import (
 from lading.flows import pull as pulling
 from lading.flows import sending, threads
 from lading.flows.sending import ReadBack
-from lading.ports import Destination, Source, UploadJournals
+from lading.ports.destination import Destination, UploadJournals
+from lading.ports.source import Source
 from lading.spec.pull import PLAIN, Choices
 from lading.spec.ref import Reference
 from lading.transfer.patience import Attempts

@@ -13,7 +13,8 @@ from lading import transfer
 from lading.errors import Cancelled, SourceChanged, VerificationFailed
 from lading.events import Emit, FileBad, Repaired, RepairPlanned, ignore
 from lading.flows import pull, threads
-from lading.ports import Source, Volume
+from lading.ports.source import Source
+from lading.ports.volume import Volume
 from lading.spec.ref import Reference
 from lading.weights import listing
 from lading.weights import plan as planning

@@ -18,7 +18,7 @@ from lading.manifests.place import model_place
 from lading.manifests.target import Target
 from lading.measure import records
 from lading.measure.summary import Summary, summarize
-from lading.ports import StudyRun
+from lading.ports.study import StudyRun
 from lading.report import document, page, table
 from lading.report.document import Artefact, Refold, Report, RunHead
 from lading.spec import ref as refs

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from lading.errors import VolumeFull
 from lading.events import Emit, OldRemoved
 from lading.flows import sharing
-from lading.ports import KeepsFiles, Staging, Volume
+from lading.ports.volume import KeepsFiles, Staging, Volume
 from lading.spec import units
 from lading.weights import plan as planning
 from lading.weights.listing import Listing

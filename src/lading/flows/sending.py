@@ -23,7 +23,8 @@ from lading.events import (
 )
 from lading.flows import comparing, signed
 from lading.flows import pull as pulling
-from lading.ports import Destination, Source, UploadJournal
+from lading.ports.destination import Destination, UploadJournal
+from lading.ports.source import Source
 from lading.spec.clock import utc_now
 from lading.spec.ref import Reference, SourceRef
 from lading.transfer.upload import Uploading

@@ -8,7 +8,7 @@ from typing import Any
 
 from lading.engines import effective
 from lading.events import Emit, ServerReady, ServerStarting, ServerStopped
-from lading.ports import Backend, Deployment, Ready, ServeRequest
+from lading.ports.backend import Backend, Deployment, Ready, ServeRequest
 
 TEARDOWN_S = 60.0
 

@@ -10,7 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from lading import transfer
 from lading.errors import Cancelled
 from lading.events import Emit, FilesShared
-from lading.ports import KeepsFiles, Progress, Staging, Volume
+from lading.ports.volume import KeepsFiles, Progress, Staging, Volume
 from lading.weights import plan as planning
 from lading.weights.listing import Entry, Listing
 from lading.weights.manifest import FileEntry, Manifest

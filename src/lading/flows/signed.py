@@ -3,7 +3,7 @@
 from collections.abc import Callable, Collection, Iterable
 
 from lading.errors import VerificationFailed
-from lading.ports import Volume
+from lading.ports.volume import Volume
 from lading.weights import signing
 from lading.weights.manifest import FileEntry, Manifest
 

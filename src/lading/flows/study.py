@@ -9,7 +9,9 @@ from pydantic import ValidationError
 from lading.engines.base import Engine
 from lading.errors import StudyError
 from lading.events import Emit, ignore
-from lading.ports import Backend, LoadGenerator, Search, Store, StudyRun
+from lading.ports.backend import Backend
+from lading.ports.load import LoadGenerator
+from lading.ports.study import Search, Store, StudyRun
 from lading.spec import changes
 from lading.spec.base import dump
 from lading.spec.changes import Change

@@ -16,7 +16,8 @@ from lading.flows import serve
 from lading.flows.study import Setup
 from lading.measure import schedule
 from lading.measure.records import Level
-from lading.ports import Deployment, Endpoint, LevelDone, LevelLost, ServeRequest
+from lading.ports.backend import Deployment, Endpoint, ServeRequest
+from lading.ports.load import LevelDone, LevelLost
 from lading.spec import units
 from lading.tuning import failure
 from lading.tuning.trial import (

@@ -10,7 +10,7 @@ from typing import Self
 
 from lading.errors import Cancelled, VerificationFailed
 from lading.events import Emit, FileBad, Problem, Verified, VerifyProgress, ignore
-from lading.ports import Volume
+from lading.ports.volume import Volume
 from lading.weights import heads, noticing
 from lading.weights.inventory import Seen
 from lading.weights.manifest import FileEntry, Manifest

@@ -22,7 +22,8 @@ from lading.measure import records, schedule
 from lading.measure.prompts import Form
 from lading.measure.records import Level
 from lading.measure.summary import summarize
-from lading.ports import Endpoint, LevelDone, LevelLost
+from lading.ports.backend import Endpoint
+from lading.ports.load import LevelDone, LevelLost
 from lading.spec.clock import utc_now
 from lading.spec.workload import Workload
 

@@ -9,7 +9,7 @@ import aiohttp
 
 from lading.errors import InvalidInput, MeasurementError
 from lading.measure.prompts import UNKNOWN_VOCABULARY, Form, TokenIds, Words
-from lading.ports import Endpoint
+from lading.ports.backend import Endpoint
 from lading.spec.workload import Workload
 
 #: Tokens of the probe's prompt.

@@ -7,7 +7,7 @@ from typing import Any
 from lading.errors import InvalidInput
 from lading.load.pool import Target
 from lading.measure.schedule import Planned
-from lading.ports import Endpoint
+from lading.ports.backend import Endpoint
 from lading.spec.workload import Workload
 
 _PATHS = {"chat": "/v1/chat/completions", "completions": "/v1/completions"}

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from lading.spec.credentials import STORAGE_CONFIG_VARIABLE, CredentialEnv, Credentials
-from lading.spec.documents import nearest
+from lading.spec.nearest import nearest
 
 KSERVE = "serving.kserve.io/"
 CONNECTION_LABEL = "opendatahub.io/dashboard"

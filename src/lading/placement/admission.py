@@ -13,7 +13,7 @@ from lading.errors import ClusterConflict, ClusterDenied, ClusterError, ClusterU
 from lading.placement import problems
 from lading.placement.problems import Problem
 from lading.spec.credentials import Credentials
-from lading.spec.documents import nearest
+from lading.spec.nearest import nearest
 from lading.spec.placement import Placement
 
 _REGISTRY = ("kubernetes.io/dockerconfigjson", "kubernetes.io/dockercfg")

@@ -9,7 +9,7 @@ from lading.diagnosis import claims as diagnosing
 from lading.errors import ClusterDenied, ObjectMissing
 from lading.placement import problems
 from lading.placement.problems import Problem
-from lading.spec.documents import nearest
+from lading.spec.nearest import nearest
 from lading.spec.placement import Toleration
 
 

@@ -14,7 +14,7 @@ from lading.placement.classes import StorageClass
 from lading.placement.evidence import Evidence
 from lading.placement.mounts import Mount
 from lading.placement.users import Users
-from lading.spec.documents import nearest
+from lading.spec.nearest import nearest
 
 _RESIZES = {
     "Resizing": "the driver makes the volume bigger",

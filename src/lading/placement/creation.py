@@ -14,7 +14,7 @@ from lading.placement import classes as storage
 from lading.placement.classes import StorageClass
 from lading.placement.evidence import Evidence
 from lading.spec import units
-from lading.spec.documents import nearest
+from lading.spec.nearest import nearest
 
 Outcome = Literal["create", "grow", "unchanged"]
 

@@ -16,7 +16,7 @@ from lading.manifests.credentials import Lacking, Seen
 from lading.placement import secrets
 from lading.placement.problems import Problem
 from lading.spec.credentials import STORAGE_CONFIG_VARIABLE, CredentialChoice, CredentialEnv, Credentials
-from lading.spec.documents import nearest
+from lading.spec.nearest import nearest
 from lading.spec.ref import Reference, SourceRef
 
 Decision = Callable[[Seen], Credentials | Lacking]

@@ -15,7 +15,7 @@ from lading.cluster.kinds import Kind, Object
 from lading.errors import ClaimUnusable, ClusterDenied, InvalidInput, ObjectMissing
 from lading.manifests import claims as documents
 from lading.placement import claims
-from lading.spec.documents import nearest
+from lading.spec.nearest import nearest
 
 BOUND_WITHIN_S = 60.0
 

@@ -17,8 +17,9 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from lading.errors import InvalidInput, SourceDenied, SourceError
-from lading.ports import Cancel, SentPart
-from lading.weights import beside, digests, names
+from lading.ports.destination import Cancel, SentPart
+from lading.weights import beside, names
+from lading.weights.crc import crc64nvme
 from lading.weights.pushing import Held
 
 BUFFER_BYTES = 1 << 20
@@ -51,7 +52,7 @@ class FolderDestination:
             return {"sha256": hashlib.file_digest(file, "sha256").hexdigest()}
 
     def read_into(self, path: str, offset: int, buffer: memoryview) -> int:
-        """See `lading.ports.Destination.read_into`."""
+        """See `lading.ports.destination.Destination.read_into`."""
         with _faults(self._root / path), self._file(path).open("rb", buffering=0) as file:
             return os.preadv(file.fileno(), [buffer], offset)
 
@@ -75,7 +76,7 @@ class FolderDestination:
     ) -> SentPart:
         """Written where it belongs, durable, then noted."""
         del cancel  # a part is on the disk in a moment
-        crc = digests.crc64nvme(data)
+        crc = crc64nvme(data)
         part = SentPart(number=number, size_bytes=len(data), etag=f"{crc:016x}", crc64nvme=crc)
         place = self._uploads / upload
         with _faults(self._root / path):

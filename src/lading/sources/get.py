@@ -69,7 +69,7 @@ class RangeReader:
         self._connections: PerThread[_Held] = PerThread()
 
     def read_into(self, entry: Entry, offset: int, buffer: memoryview, *, end: int | None = None) -> int:
-        """See `lading.ports.Source.read_into`."""
+        """See `lading.ports.source.Source.read_into`."""
         if entry.size_bytes is not None and offset >= entry.size_bytes:
             return 0
         held = self._connections.get() or self._connections.put(_Held(Connection(self._trust)))

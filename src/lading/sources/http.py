@@ -60,7 +60,7 @@ class HttpSource:
         return replace(found, notes=(*unchecked, *found.notes))
 
     def read_into(self, entry: Entry, offset: int, buffer: memoryview, *, end: int | None = None) -> int:
-        """See `lading.ports.Source.read_into`."""
+        """See `lading.ports.source.Source.read_into`."""
         place = ranges.place(entry)
         if place is None:
             return self._reader.read_into(entry, offset, buffer, end=end)

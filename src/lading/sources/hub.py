@@ -21,7 +21,7 @@ from lading.sources.connection import SOCKET_TIMEOUT_S, Get, Trust
 from lading.sources.get import RangeReader
 from lading.sources.hub_api import Api, Link, Place
 from lading.sources.per_thread import PerThread
-from lading.spec.documents import nearest
+from lading.spec.nearest import nearest
 from lading.spec.pull import PLAIN, Choices
 from lading.spec.ref import Reference, SourceRef
 from lading.weights import listing
@@ -58,7 +58,7 @@ class HubSource:
         return {}
 
     def read_into(self, entry: Entry, offset: int, buffer: memoryview, *, end: int | None = None) -> int:
-        """See `lading.ports.Source.read_into`."""
+        """See `lading.ports.source.Source.read_into`."""
         count = self._from_cache(entry, offset, buffer if end is None else buffer[: max(0, end - offset)])
         if count is not None:
             return count

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from lading.errors import HostileName, InvalidReference, SourceChanged, SourceDenied, SourceError, SourceMissing
 from lading.sources.per_thread import PerThread
-from lading.spec.documents import nearest
+from lading.spec.nearest import nearest
 from lading.spec.pull import PLAIN, Choices
 from lading.spec.ref import LocalRef, Reference
 from lading.weights import beside, listing
@@ -33,7 +33,7 @@ class LocalSource:
         return await asyncio.to_thread(_resolve, ref)
 
     def read_into(self, entry: Entry, offset: int, buffer: memoryview, *, end: int | None = None) -> int:
-        """See `lading.ports.Source.read_into`."""
+        """See `lading.ports.source.Source.read_into`."""
         del end  # a range costs nothing here
         held = self._open.get()
         if held is None or held.key != entry.key:
@@ -45,7 +45,7 @@ class LocalSource:
         return count
 
     def manifest(self, ref: Reference) -> bytes | None:
-        """See `lading.ports.KeepsManifest.manifest`."""
+        """See `lading.ports.source.KeepsManifest.manifest`."""
         if not isinstance(ref, LocalRef):
             return None
         place = _place(ref)

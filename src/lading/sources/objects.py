@@ -78,7 +78,7 @@ class ObjectSource:
         return await asyncio.to_thread(self._resolve, ref)
 
     def read_into(self, entry: Entry, offset: int, buffer: memoryview, *, end: int | None = None) -> int:
-        """See `lading.ports.Source.read_into`."""
+        """See `lading.ports.source.Source.read_into`."""
         size_bytes = entry.size_bytes or 0
         end = size_bytes if end is None else min(end, size_bytes)
         if offset >= end:

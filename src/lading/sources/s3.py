@@ -21,7 +21,7 @@ from lading.sources.connection import Get
 from lading.sources.get import RangeReader
 from lading.sources.s3_access import Access, Place
 from lading.sources.s3_listing import Stored
-from lading.spec.documents import nearest
+from lading.spec.nearest import nearest
 from lading.spec.pull import PLAIN, Choices
 from lading.spec.ref import Reference, SourceRef
 from lading.weights import beside, listing
@@ -54,11 +54,11 @@ class S3Source:
         return await asyncio.to_thread(self._resolve, ref)
 
     def read_into(self, entry: Entry, offset: int, buffer: memoryview, *, end: int | None = None) -> int:
-        """See `lading.ports.Source.read_into`."""
+        """See `lading.ports.source.Source.read_into`."""
         return self._reader.read_into(entry, offset, buffer, end=end)
 
     def digests(self, entry: Entry) -> Mapping[str, str]:
-        """See `lading.ports.KnowsDigests.digests`.
+        """See `lading.ports.source.KnowsDigests.digests`.
 
         Of small files their listed ETag, once one of them showed that ETags are MD5s here; asked again, because the bytes
         differ from it, the store is asked after all.
@@ -78,7 +78,7 @@ class S3Source:
         return checksums.of_all_bytes(headers) or self._by_etag(entry, tag)
 
     def manifest(self, ref: Reference) -> bytes | None:
-        """See `lading.ports.KeepsManifest.manifest`."""
+        """See `lading.ports.source.KeepsManifest.manifest`."""
         if not isinstance(ref, SourceRef):
             return None
         bucket, _, key = ref.location.partition("/")

@@ -14,7 +14,7 @@ from typing import Any
 from botocore.exceptions import ClientError
 
 from lading.errors import Cancelled, SourceChanged, SourceDenied, SourceError, SourceMissing, SourceTransient
-from lading.ports import Cancel, SentPart
+from lading.ports.destination import Cancel, SentPart
 from lading.sources import get, s3_checksums, s3_listing
 from lading.sources import s3_signing as signing
 from lading.sources.connection import Connection, Get, faults
@@ -22,7 +22,8 @@ from lading.sources.per_thread import PerThread
 from lading.sources.s3_access import Access, Place
 from lading.spec.pull import PLAIN, Choices
 from lading.spec.ref import SourceRef
-from lading.weights import beside, digests, names, pushing
+from lading.weights import beside, names, pushing
+from lading.weights.crc import crc64nvme
 from lading.weights.pushing import Held
 
 PIECE_BYTES = 1 << 16
@@ -69,7 +70,7 @@ class S3Destination:
         return {**s3_checksums.of_all_bytes(answer), **({"etag": tag} if tag and "-" not in tag else {})}
 
     def read_into(self, path: str, offset: int, buffer: memoryview) -> int:
-        """By a range of its own; see `lading.ports.Destination.read_into`."""
+        """By a range of its own; see `lading.ports.destination.Destination.read_into`."""
         if not buffer:
             return 0
         asked = self._access.request("GET", self._place(path))
@@ -110,12 +111,12 @@ class S3Destination:
     def send(
         self, path: str, upload: str, number: int, data: memoryview, *, offset: int, cancel: Cancel | None = None
     ) -> SentPart:
-        """See `lading.ports.Destination.send`."""
+        """See `lading.ports.destination.Destination.send`."""
         del offset  # the number says it
         query = {"partNumber": str(number), "uploadId": upload}
         answer = self._checked(self._place(path), query, data, cancel)
         return SentPart(
-            number=number, size_bytes=len(data), etag=answer["etag"], crc64nvme=digests.crc64nvme(data)
+            number=number, size_bytes=len(data), etag=answer["etag"], crc64nvme=crc64nvme(data)
         )  # fmt: skip
 
     def parts(self, path: str, upload: str) -> Mapping[int, SentPart] | None:
@@ -232,7 +233,7 @@ class S3Destination:
     ) -> Mapping[str, str]:
         """Send *data*, and have the store compare it: by its CRC, or where it does not know that, by its MD5."""
         if not self._by_md5.is_set():
-            crc = _encoded(digests.crc64nvme(data))
+            crc = _encoded(crc64nvme(data))
             answer = self._uploaded(place, query, {_CRC: crc}, data, cancel)
             if answer.get(_CRC) == crc:
                 return answer

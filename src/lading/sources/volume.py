@@ -9,7 +9,7 @@ from dataclasses import replace
 from io import BufferedReader
 
 from lading.errors import InvalidReference, NotPublished, SourceDenied, SourceError, SourceMissing
-from lading.ports import Volume
+from lading.ports.volume import Volume
 from lading.sources.per_thread import PerThread
 from lading.spec.ref import ClaimRef, Reference, SourceRef
 from lading.weights import listing
@@ -40,7 +40,7 @@ class VolumeSource:
         return replace(listed, version=found.version, format=found.format, origin=found.source.ref)
 
     def read_into(self, entry: Entry, offset: int, buffer: memoryview, *, end: int | None = None) -> int:
-        """See `lading.ports.Source.read_into`."""
+        """See `lading.ports.source.Source.read_into`."""
         del end  # a range costs nothing here
         held = self._open.get()
         if held is None or held.key != entry.key:

@@ -3,6 +3,9 @@
 `Spec` is for what people write: frozen, unknown keys refused. `Stored` is for what we wrote ourselves, maybe with
 a newer version: unknown keys are ignored. `Answer` is what a command tells a program. All render to plain JSON types with
 `dump`. `spec.documents` reads files and gives every problem its line.
+
+Their classes are built when they are first used, and the words below their fields are read when somebody asks for a schema
+(`lading.schemas`): a command meets few of them, and building all took longer than most commands.
 """
 
 from typing import Any, ClassVar
@@ -14,14 +17,14 @@ class Spec(BaseModel):
     """A part of a document that a person writes; a typo is an error."""
 
     model_config: ClassVar[ConfigDict] = ConfigDict(
-        frozen=True, extra="forbid", strict=False, use_attribute_docstrings=True, validate_default=True
+        frozen=True, extra="forbid", strict=False, validate_default=True, defer_build=True
     )
 
 
 class Stored(BaseModel):
     """A document Lading wrote; keys of newer versions are ignored."""
 
-    model_config: ClassVar[ConfigDict] = ConfigDict(frozen=True, extra="ignore", use_attribute_docstrings=True)
+    model_config: ClassVar[ConfigDict] = ConfigDict(frozen=True, extra="ignore", defer_build=True)
 
 
 class Answer(Stored):

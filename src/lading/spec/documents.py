@@ -4,7 +4,6 @@ YAML 1.2 (`on` and `yes` are words, `1e3` is a number); duplicate keys are refus
 an unknown one.
 """
 
-import difflib
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -18,6 +17,7 @@ from ruamel.yaml.error import MarkedYAMLError, YAMLError
 
 from lading.errors import InvalidDocument
 from lading.spec import secret
+from lading.spec.nearest import nearest
 
 Document = TypeVar("Document", bound=BaseModel)
 Location = tuple[int | str, ...]
@@ -110,12 +110,6 @@ def plain(tree: Any) -> Any:
         if isinstance(tree, scalar):
             return scalar(tree)
     return tree
-
-
-def nearest(word: str, known: Iterator[str] | list[str] | tuple[str, ...]) -> str | None:
-    """The known word most like *word*, when any is near."""
-    close = difflib.get_close_matches(word, list(known), n=1, cutoff=0.6)
-    return close[0] if close else None
 
 
 def _problem(name: str, tree: CommentedBase, kind: type[BaseModel], detail: ErrorDetails) -> str:

@@ -9,7 +9,7 @@ from pydantic import Field, ValidationError
 
 from lading.errors import InvalidInput
 from lading.spec.base import Spec
-from lading.spec.documents import nearest
+from lading.spec.nearest import nearest
 
 
 class Choices(Spec):

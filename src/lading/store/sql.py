@@ -17,7 +17,7 @@ from sqlalchemy.exc import DatabaseError
 from sqlalchemy.pool import NullPool
 
 from lading.errors import StudyError
-from lading.ports import StudyRun
+from lading.ports.study import StudyRun
 from lading.spec.clock import utc_now
 from lading.store import facts as documents
 from lading.store import filesystem, schema
@@ -32,7 +32,7 @@ READ, WRITE, OUTSIDE = "BEGIN", "BEGIN IMMEDIATE", ""
 
 
 class SqlStore:
-    """`lading.ports.Store` on SQLite."""
+    """`lading.ports.study.Store` on SQLite."""
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine

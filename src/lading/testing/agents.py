@@ -1,6 +1,6 @@
 """Channels to a volume's agent without a cluster: in this process, or in one of its own; and one that breaks where it is told.
 
-Each is a `lading.ports.Channel`, so a `RemoteVolume` is tested over it as over a stream into a pod.
+Each is a `lading.ports.volume.Channel`, so a `RemoteVolume` is tested over it as over a stream into a pod.
 """
 
 import contextlib
@@ -12,7 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from lading.errors import ChannelClosed, LadingError
-from lading.ports import Channel
+from lading.ports.volume import Channel
 from lading.volume import agent
 
 _BYTES = 1 << 18

@@ -1,4 +1,4 @@
-"""The contract of a `lading.ports.Backend`, clause by clause.
+"""The contract of a `lading.ports.backend.Backend`, clause by clause.
 
 Subclass `BackendContract`, override the fixture `place`, and your backend is held to it::
 
@@ -17,7 +17,7 @@ from typing import Literal, Protocol
 import pytest
 
 from lading.errors import NotReady, ServingError, WrongModelServed
-from lading.ports import Backend, Endpoint, ServeRequest
+from lading.ports.backend import Backend, Endpoint, ServeRequest
 
 Behaviour = Literal["well", "silent", "other_name"]
 PATIENCE_S = 20.0

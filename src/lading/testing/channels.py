@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from lading.errors import ChannelClosed
-from lading.ports import Channel
+from lading.ports.volume import Channel
 
 Start = Callable[[Sequence[str]], Channel]
 MIB = 1 << 20

@@ -1,4 +1,4 @@
-"""The contract of a `lading.ports.Destination`, clause by clause.
+"""The contract of a `lading.ports.destination.Destination`, clause by clause.
 
 Subclass `DestinationContract`, override the fixture `place`, and your destination is held to it::
 
@@ -17,8 +17,9 @@ from typing import Protocol
 import pytest
 
 from lading.errors import Cancelled, HostileName, LadingError
-from lading.ports import Destination, SentPart
+from lading.ports.destination import Destination, SentPart
 from lading.weights import digests
+from lading.weights.crc import crc64nvme
 
 PART_BYTES = 5 << 20
 """The smallest that a store takes of a file in parts, but for the last."""
@@ -108,7 +109,7 @@ class DestinationContract:
         """That of the bytes that were sent."""
         with _open(place) as there:
             upload = there.begin("a.bin", len(BIG))
-            assert _send(there, "a.bin", upload, 1).crc64nvme == digests.crc64nvme(memoryview(BIG)[:PART_BYTES])
+            assert _send(there, "a.bin", upload, 1).crc64nvme == crc64nvme(memoryview(BIG)[:PART_BYTES])
             there.abort("a.bin", upload)
 
     def test_an_aborted_upload_is_gone(self, place: Place) -> None:

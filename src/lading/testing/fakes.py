@@ -33,7 +33,9 @@ from lading.engines.base import (
 from lading.errors import InvalidParameters, LadingError, NotReady, ServingError, StudyError, TeardownFailed
 from lading.measure import records, summary
 from lading.measure.records import ClientHealth, Level, RecordHeader, RequestRecord
-from lading.ports import Deployment, Endpoint, LevelDone, LevelLost, Ready, ServeRequest, StudyRun
+from lading.ports.backend import Deployment, Endpoint, Ready, ServeRequest
+from lading.ports.load import LevelDone, LevelLost
+from lading.ports.study import StudyRun
 from lading.spec.workload import Workload
 from lading.tuning.trial import Fact, same_params
 

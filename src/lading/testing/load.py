@@ -20,7 +20,8 @@ from lading.events import Event, LevelMeasured, LevelNotMeasured, LevelStarted, 
 from lading.measure import records
 from lading.measure.records import RecordHeader, RequestRecord
 from lading.measure.summary import summarize
-from lading.ports import Endpoint, LevelDone, LevelLost, LoadGenerator
+from lading.ports.backend import Endpoint
+from lading.ports.load import LevelDone, LevelLost, LoadGenerator
 from lading.spec.workload import Levels, Workload
 from lading.testing import truth as truths
 from lading.testing.truth import Handle
@@ -94,7 +95,7 @@ async def quiet(truth: Handle) -> dict[str, Any]:
 
 
 class LoadContract:
-    """Every clause of `lading.ports.LoadGenerator`."""
+    """Every clause of `lading.ports.load.LoadGenerator`."""
 
     @pytest.fixture
     def load(self) -> LoadGenerator:

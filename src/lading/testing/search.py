@@ -1,4 +1,4 @@
-"""The contract of a `lading.ports.Search`, clause by clause.
+"""The contract of a `lading.ports.study.Search`, clause by clause.
 
 Subclass `SearchContract`, override the fixture `make`, and your strategy is held to it::
 
@@ -16,7 +16,7 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
-from lading.ports import Search
+from lading.ports.study import Search
 from lading.testing import toy_engine
 from lading.tuning.observe import Observation
 from lading.tuning.random import generator

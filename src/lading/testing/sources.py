@@ -1,4 +1,4 @@
-"""The contract of a `lading.ports.Source`, clause by clause.
+"""The contract of a `lading.ports.source.Source`, clause by clause.
 
 Subclass `SourceContract`, override the fixture `origin`, and your source is held to it::
 
@@ -16,7 +16,7 @@ from typing import Protocol
 import pytest
 
 from lading.errors import InvalidReference, RangesRefused, SourceChanged, SourceMissing
-from lading.ports import KnowsDigests, Source
+from lading.ports.source import KnowsDigests, Source
 from lading.spec.ref import ClaimRef, Reference
 from lading.weights import digests
 from lading.weights.listing import Entry, Listing

@@ -1,4 +1,4 @@
-"""The contract of a `lading.ports.Store`, clause by clause.
+"""The contract of a `lading.ports.study.Store`, clause by clause.
 
 Subclass `StoreContract`, override the fixture `holder`, and your store is held to it::
 
@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from lading.errors import StudyError
 from lading.measure.records import ClientHealth, Level
 from lading.measure.summary import Distribution, FailedPercentile, NotResolved, Resolved, Summary
-from lading.ports import Store, StudyRun
+from lading.ports.study import Store, StudyRun
 from lading.tuning.trial import (
     Completed,
     Ended,

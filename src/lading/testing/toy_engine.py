@@ -19,7 +19,7 @@ from lading.engines.base import (
     Violation,
 )
 from lading.errors import InvalidParameters
-from lading.spec.documents import nearest
+from lading.spec.nearest import nearest
 from lading.spec.study import Study
 from lading.tuning import space as spaces
 from lading.tuning.space import Space

@@ -1,4 +1,4 @@
-"""The contract of a `lading.ports.Volume`, clause by clause; what a crash may leave is in `lading.testing.crashes`.
+"""The contract of a `lading.ports.volume.Volume`, clause by clause; what a crash may leave is in `lading.testing.crashes`.
 
 Subclass `VolumeContract`, override the fixture `place`, and your volume is held to it::
 
@@ -27,7 +27,7 @@ from lading.errors import (
     VolumeError,
     VolumeFull,
 )
-from lading.ports import KeepsFiles, Staging, Volume
+from lading.ports.volume import KeepsFiles, Staging, Volume
 from lading.volume import find
 from lading.volume.fs import Fs
 from lading.volume.local import LocalVolume

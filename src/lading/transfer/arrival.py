@@ -8,7 +8,7 @@ import threading
 import time
 from collections import deque
 
-from lading.ports import StagedFile
+from lading.ports.volume import StagedFile
 from lading.transfer.buffers import Buffer, Pool
 from lading.transfer.hashing import FileHash
 from lading.weights import parts

@@ -13,7 +13,8 @@ from functools import partial
 
 from lading.errors import Cancelled, LadingError
 from lading.events import Emit
-from lading.ports import KnowsDigests, Settles, Source, Staging
+from lading.ports.source import KnowsDigests, Source
+from lading.ports.volume import Settles, Staging
 from lading.transfer.arrival import Arrival, Piece
 from lading.transfer.buffers import Buffer, Pool
 from lading.transfer.hashing import FileHash

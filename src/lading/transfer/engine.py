@@ -9,7 +9,8 @@ from concurrent.futures import Future, ThreadPoolExecutor
 
 from lading.errors import Cancelled, LadingError
 from lading.events import Emit, ignore
-from lading.ports import Source, Staging
+from lading.ports.source import Source
+from lading.ports.volume import Staging
 from lading.transfer.crew import Crew, Hashes, Shape, Shared
 from lading.transfer.hashing import FileHash
 from lading.transfer.meter import Meter

@@ -4,7 +4,7 @@ import threading
 from functools import partial
 
 from lading.errors import Cancelled, RangesRefused
-from lading.ports import Source
+from lading.ports.source import Source
 from lading.transfer.patience import PATIENT, Attempts, Patience
 from lading.weights.listing import Entry
 

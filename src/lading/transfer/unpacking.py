@@ -14,7 +14,8 @@ from hashlib import sha256
 
 from lading.errors import Cancelled, SourceChanged, SourceError, VerificationFailed
 from lading.events import Emit, FilePulled, ignore
-from lading.ports import Source, StagedFile, Staging
+from lading.ports.source import Source
+from lading.ports.volume import StagedFile, Staging
 from lading.transfer.buffers import Buffer
 from lading.transfer.hashing import FileHash
 from lading.transfer.meter import Meter

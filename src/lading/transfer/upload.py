@@ -10,9 +10,11 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import TypeVar
 
-from lading.ports import Destination, SentPart, Source, UploadJournal
+from lading.ports.destination import Destination, SentPart, UploadJournal
+from lading.ports.source import Source
 from lading.transfer.patience import PATIENT, Attempts, Patience
-from lading.weights import digests, pushing
+from lading.weights import pushing
+from lading.weights.crc import crc64nvme
 from lading.weights.listing import Entry
 from lading.weights.manifest import FileEntry
 from lading.weights.parts import Part
@@ -22,7 +24,7 @@ T = TypeVar("T")
 
 
 class Uploading:
-    """Files on their way from *source* to *destination* (`lading.ports.Staging`).
+    """Files on their way from *source* to *destination* (`lading.ports.volume.Staging`).
 
     Attributes:
         sent_bytes: What went over so far; without what was there.
@@ -99,7 +101,7 @@ class Uploading:
 
 
 class UploadedFile:
-    """One file being sent (`lading.ports.StagedFile`)."""
+    """One file being sent (`lading.ports.volume.StagedFile`)."""
 
     def __init__(
         self,
@@ -214,7 +216,7 @@ class UploadedFile:
             data = memoryview(self._whole or b"")
             held = uploading.tried(lambda: uploading.destination.put(path, data, cancel=uploading.cancel))
             uploading.count(len(data))
-            uploading.crcs[path] = digests.crc64nvme(data)
+            uploading.crcs[path] = crc64nvme(data)
             return held
         upload, parts = self._upload, [part for _, part in sorted(self._parts.items())]
         uploading.crcs[path] = pushing.whole_crc((part.crc64nvme or 0, part.size_bytes) for part in parts)

@@ -1,4 +1,4 @@
-"""Which search a study gets. Each is a function of history and a seed (`lading.ports.Search`)."""
+"""Which search a study gets. Each is a function of history and a seed (`lading.ports.study.Search`)."""
 
 from importlib.util import find_spec
 from typing import Literal

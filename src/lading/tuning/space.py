@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from lading.engines.base import Engine, Value
 from lading.errors import InvalidDocument, InvalidParameters
 from lading.spec import study as spec
-from lading.spec.documents import nearest
+from lading.spec.nearest import nearest
 from lading.spec.study import Study
 from lading.tuning.dimension import Condition, Dimension, Floats, Integers, Listed, Values, same
 from lading.tuning.trial import Params

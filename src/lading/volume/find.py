@@ -25,7 +25,7 @@ from lading.weights import layout
 from lading.weights.layout import VolumeDocument
 
 if TYPE_CHECKING:  # all seams of the program hang on it: reading a volume does without
-    from lading.ports import Volume
+    from lading.ports.volume import Volume
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

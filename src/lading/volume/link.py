@@ -18,7 +18,7 @@ from lading.weights import layout
 from lading.weights.manifest import Manifest
 
 if TYPE_CHECKING:
-    from lading.ports import Channel
+    from lading.ports.volume import Channel
 
 Document = TypeVar("Document", bound=BaseModel)
 Progress = Callable[[int], None]

@@ -22,7 +22,7 @@ from lading.weights.inventory import Adoption
 from lading.weights.manifest import Manifest
 
 if TYPE_CHECKING:  # all seams of the program hang on it: reading a volume does without
-    from lading.ports import Staging
+    from lading.ports.volume import Staging
 
 
 class LocalVolume(Mending):

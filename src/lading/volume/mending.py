@@ -21,7 +21,7 @@ from lading.weights import layout, names
 from lading.weights.manifest import Manifest
 
 if TYPE_CHECKING:
-    from lading.ports import Staging
+    from lading.ports.volume import Staging
 
 
 class Mending(Changing):

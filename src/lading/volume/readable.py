@@ -109,7 +109,7 @@ class Readable(Ground):
         return tuple(leftovers.every(self._root))
 
     def _not_published(self, model: str, version: str | None) -> NotPublished:
-        from lading.spec.documents import nearest  # brings a YAML parser
+        from lading.spec.nearest import nearest
 
         versions = [manifest.version for manifest in self.manifests() if manifest.model == model]
         if not versions:

@@ -33,7 +33,7 @@ from lading.weights.layout import Leftover
 from lading.weights.manifest import Manifest
 
 if TYPE_CHECKING:
-    from lading.ports import Channel, Staging
+    from lading.ports.volume import Channel, Staging
 
 P = ParamSpec("P")
 T = TypeVar("T")

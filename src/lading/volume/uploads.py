@@ -24,7 +24,7 @@ from typing import Any, TextIO
 from pydantic import ValidationError
 
 from lading.errors import ModelBusy, VolumeError
-from lading.ports import SentPart, Unfinished
+from lading.ports.destination import SentPart, Unfinished
 from lading.weights.manifest import FileEntry
 
 
@@ -58,7 +58,7 @@ class _Facts:
 
 
 class JournalOfUploads:
-    """A journal that is written to (`lading.ports.UploadJournal`); made by `Journals.opened`."""
+    """A journal that is written to (`lading.ports.destination.UploadJournal`); made by `Journals.opened`."""
 
     def __init__(self, file: TextIO, facts: _Facts) -> None:
         self._file = file
@@ -103,20 +103,20 @@ class JournalOfUploads:
 
 
 class Journals:
-    """The journals in *folder* (`lading.ports.UploadJournals`), which is made with the first."""
+    """The journals in *folder* (`lading.ports.destination.UploadJournals`), which is made with the first."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
 
     def finished(self, transfer: str) -> Mapping[str, FileEntry]:
-        """See `lading.ports.UploadJournals.finished`."""
+        """See `lading.ports.destination.UploadJournals.finished`."""
         with suppress(FileNotFoundError), self._path(transfer).open(encoding="utf-8") as file:
             return _read(file).finished
         return {}
 
     @contextmanager
     def opened(self, transfer: str, destination: str) -> Iterator[JournalOfUploads]:
-        """See `lading.ports.UploadJournals.opened`; it stays for the next attempt."""
+        """See `lading.ports.destination.UploadJournals.opened`; it stays for the next attempt."""
         with self._made(transfer) as file:
             if not _held(file):
                 raise ModelBusy(f"another push of this to {destination} is running", hint="wait for it to end")
@@ -127,7 +127,7 @@ class Journals:
             yield journal
 
     def stale(self, transfer: str, destination: str) -> Iterator[tuple[str, Mapping[str, Unfinished]]]:
-        """See `lading.ports.UploadJournals.stale`."""
+        """See `lading.ports.destination.UploadJournals.stale`."""
         for path in sorted(self._folder.glob("*.jsonl")):
             if path.stem == transfer:
                 continue
@@ -136,7 +136,7 @@ class Journals:
                     yield path.stem, facts.unfinished
 
     def remove(self, transfer: str) -> None:
-        """See `lading.ports.UploadJournals.remove`."""
+        """See `lading.ports.destination.UploadJournals.remove`."""
         self._path(transfer).unlink(missing_ok=True)
         with suppress(OSError):
             self._folder.rmdir()  # the last one

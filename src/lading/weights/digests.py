@@ -18,8 +18,7 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Protocol
 
-from awscrt import checksums
-from isal import isal_zlib
+from lading.weights import crc
 
 PART_BYTES_KEY = "etag-part-bytes"
 #: The cheapest that is given is enough: from 24 GB/s down to 0.75 GB/s on one core.
@@ -38,7 +37,7 @@ class Hasher(Protocol):
 
 
 class _Crc:
-    """A CRC of awscrt: 3 to 24 GB/s."""
+    """A CRC of all bytes."""
 
     def __init__(self, extend: Callable[[memoryview, int], int], digits: int) -> None:
         self._extend = extend
@@ -56,9 +55,9 @@ _OF_ALL_BYTES: Mapping[str, Callable[[], Hasher]] = {
     "sha256": hashlib.sha256,
     "sha1": partial(hashlib.sha1, usedforsecurity=False),
     "md5": partial(hashlib.md5, usedforsecurity=False),
-    "crc64nvme": lambda: _Crc(checksums.crc64nvme, 16),
-    "crc32c": lambda: _Crc(checksums.crc32c, 8),
-    "crc32": lambda: _Crc(isal_zlib.crc32, 8),  # 20 times as fast as zlib's
+    "crc64nvme": lambda: _Crc(crc.crc64nvme, 16),
+    "crc32c": lambda: _Crc(crc.crc32c, 8),
+    "crc32": lambda: _Crc(crc.crc32, 8),
 }
 
 
@@ -110,12 +109,6 @@ def hasher(name: str, said: Mapping[str, str], *, size_bytes: int | None) -> Has
         return _etag(said)
     made = _OF_ALL_BYTES.get(name)
     return made() if made else None
-
-
-def crc64nvme(data: memoryview, before: int = 0) -> int:
-    """CRC-64/NVME of *data* that follows bytes whose CRC was *before*."""
-    value: int = checksums.crc64nvme(data, before)
-    return value
 
 
 def _etag(said: Mapping[str, str]) -> Hasher | None:

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from lading.errors import FormatRefused, InvalidInput
-from lading.spec.documents import nearest
+from lading.spec.nearest import nearest
 from lading.weights import bounded, gguf, safetensors
 
 Read = Callable[[str, int, int], bytes]

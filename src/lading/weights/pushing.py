@@ -3,9 +3,7 @@
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from awscrt import checksums
-
-from lading.weights import names
+from lading.weights import crc, names
 from lading.weights.listing import Entry, Listing
 from lading.weights.manifest import FileEntry, Manifest
 
@@ -82,10 +80,10 @@ def part_bytes(size_bytes: int | None, least: int) -> int:
 
 def whole_crc(parts: Iterable[tuple[int, int]]) -> int:
     """CRC-64/NVME of a file, from that and the size of each of its parts, in order."""
-    crc = 0
+    whole = 0
     for part_crc, size_bytes in parts:
-        crc = checksums.combine_crc64nvme(crc, part_crc, size_bytes)
-    return crc
+        whole = crc.joined_crc64nvme(whole, part_crc, size_bytes)
+    return whole
 
 
 def is_another(manifest: Manifest | None, found: Listing) -> bool:

@@ -14,7 +14,7 @@ from pathlib import PurePosixPath
 
 from lading.errors import InvalidInput
 from lading.spec import units
-from lading.spec.documents import nearest
+from lading.spec.nearest import nearest
 from lading.spec.pull import Choices
 from lading.spec.ref import Reference, SourceRef
 from lading.weights import formats, forms, listing

@@ -12,14 +12,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lading.errors import InvalidInput, Missing, MissingExtra
-from lading.spec.documents import nearest
+from lading.spec.nearest import nearest
 from lading.spec.pull import PLAIN, Choices, foreign
 from lading.spec.ref import ClaimRef, LocalRef, Reference, SourceRef
 
 if TYPE_CHECKING:
     from lading.backends.lease import Lease
     from lading.engines.base import Engine
-    from lading.ports import Backend, LoadGenerator, Source, Store
+    from lading.ports.backend import Backend
+    from lading.ports.load import LoadGenerator
+    from lading.ports.source import Source
+    from lading.ports.study import Store
     from lading.spec.study import BackendChoice
 
 

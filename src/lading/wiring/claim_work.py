@@ -24,7 +24,7 @@ from lading.placement import claims, creation, evidence, hearing, helper, inspec
 from lading.placement.claims import ClaimFacts
 from lading.placement.creation import Sizing
 from lading.placement.inspection import Contents
-from lading.ports import Volume
+from lading.ports.volume import Volume
 from lading.spec import ref as refs
 from lading.spec.command import RepairPermissionsCommand
 from lading.spec.placement import Choice

@@ -20,7 +20,7 @@ from lading.errors import ChannelClosed, ClusterDenied, ClusterError, ClusterUnr
 from lading.events import Emit, Event, Notice, ignore
 from lading.manifests import ours
 from lading.placement.helper import Helper, helper, rights
-from lading.ports import Channel
+from lading.ports.volume import Channel
 from lading.spec import ref as refs
 from lading.spec.placement import Choice
 from lading.spec.ref import ClaimRef, LocalRef, Reference

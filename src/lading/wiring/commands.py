@@ -17,7 +17,7 @@ from lading.flows import push as pushing
 from lading.flows import verify as verifying
 from lading.flows.pull import Order
 from lading.manifests import ours
-from lading.ports import Source
+from lading.ports.source import Source
 from lading.spec import ref as refs
 from lading.spec.command import (
     Command,

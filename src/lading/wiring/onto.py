@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from lading.errors import PodFailed
 from lading.events import Emit, Event, Published, Unchanged
 from lading.flows import pull as flow
-from lading.ports import Source
+from lading.ports.source import Source
 from lading.spec.job import JobChoice
 from lading.spec.placement import Choice
 from lading.volume.find import Found

@@ -21,7 +21,9 @@ from lading.wiring import volumes
 
 if TYPE_CHECKING:
     from lading.events import Emit
-    from lading.ports import Destination, Source, Volume
+    from lading.ports.destination import Destination
+    from lading.ports.source import Source
+    from lading.ports.volume import Volume
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -7,7 +7,7 @@ from lading import wiring
 from lading.errors import StudyError
 from lading.flows import study as studies
 from lading.flows.report import Material, Placement
-from lading.ports import Store, StudyRun
+from lading.ports.study import Store, StudyRun
 from lading.spec.clock import utc_now
 from lading.tuning import trial as trials
 

@@ -19,7 +19,7 @@ from lading.engines.base import Engine, RuleInput
 from lading.errors import InvalidInput, InvalidParameters, ServingError
 from lading.hardware import host as machine
 from lading.load import probe
-from lading.ports import Endpoint, ServeRequest
+from lading.ports.backend import Endpoint, ServeRequest
 from lading.spec import ref as refs
 from lading.spec.study import BackendChoice
 from lading.volume import servable

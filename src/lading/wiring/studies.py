@@ -19,7 +19,8 @@ from lading.flows.study import Opening, Setup
 from lading.hardware import environment, host
 from lading.measure import lengths
 from lading.measure.summary import PERCENTILES
-from lading.ports import Backend, Deployment, Search, ServeRequest, Store, StudyRun
+from lading.ports.backend import Backend, Deployment, ServeRequest
+from lading.ports.study import Search, Store, StudyRun
 from lading.spec import documents, secret, units
 from lading.spec import ref as refs
 from lading.spec.documents import Location

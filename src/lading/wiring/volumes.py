@@ -18,7 +18,8 @@ from lading.weights.manifest import Manifest
 
 if TYPE_CHECKING:
     from lading.events import Emit
-    from lading.ports import Source, Volume
+    from lading.ports.source import Source
+    from lading.ports.volume import Volume
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,0 +1,143 @@
+"""What runs a server of weights."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal, Protocol, runtime_checkable
+
+from lading.engines.base import Engine, Value
+from lading.tuning.trial import Params
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServeRequest:
+    """What to serve.
+
+    Attributes:
+        name: Unique among what runs here; labels everything that is created.
+        model: Path of the model as the server will see it.
+        params: Canonical (`Engine.parse`), only what was asked for.
+        port: None: a free one, chosen at start.
+        lease: The run that owns it; None: it belongs to the user and stays until stopped.
+    """
+
+    name: str
+    model: str
+    served_name: str
+    engine: Engine
+    params: Params
+    env: Mapping[str, str] = field(default_factory=dict)
+    host: str = "127.0.0.1"
+    port: int | None = None
+    lease: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Deployment:
+    """What a backend will create, decided and validated; printed by ``--dry-run``.
+
+    Attributes:
+        argv: The whole command line; where the port is chosen at start it reads ``{port}``.
+        argv_sha256: Of *argv*, as 64 hex digits.
+    """
+
+    name: str
+    backend: str
+    engine: Engine
+    program: str
+    argv: tuple[str, ...]
+    argv_sha256: str
+    env: Mapping[str, str]
+    model: str
+    served_name: str
+    params: Params
+    host: str
+    port: int | None
+    lease: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Endpoint:
+    """A server that can be asked.
+
+    Attributes:
+        base_url: Without ``/v1`` and without a trailing slash.
+        served_name: The model name requests carry.
+        takes_token_ids: Whether ``/v1/completions`` takes a list of ids; None: find out.
+        request_body: Keys every measured request needs (`Engine.request_body`).
+        reach: From where it can be asked.
+        headers: Sent with every request (authorization); secret, never stored or shown.
+    """
+
+    base_url: str
+    served_name: str
+    takes_token_ids: bool | None = None
+    vocabulary: int | None = None
+    request_body: Mapping[str, object] = field(default_factory=dict)
+    reach: Literal["host", "cluster"] = "host"
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ready:
+    """A server answered one real request under its served name.
+
+    Attributes:
+        argv: What really runs, from the operating system or the object; None where it cannot be known.
+        effective: What the server says it runs with (`Engine.effective`).
+    """
+
+    endpoint: Endpoint
+    ready_s: float
+    argv: tuple[str, ...] | None
+    effective: Mapping[str, Value]
+
+
+@runtime_checkable
+class Backend(Protocol):
+    """A place where servers run."""
+
+    @property
+    def kind(self) -> str:
+        """Its name: ``process`` or ``endpoint``."""
+
+    def plan(self, request: ServeRequest) -> Deployment:
+        """What `apply` will create. Pure: the same request gives the same deployment.
+
+        Raises:
+            InvalidParameters, MissingProgram: As named.
+        """
+
+    async def apply(self, deployment: Deployment) -> None:
+        """Start it. Applying the same deployment twice equals once.
+
+        Raises:
+            PortInUse, ServerDied, ServingError: As named.
+        """
+
+    async def ready(self, name: str, *, within_s: float) -> Ready:
+        """Wait until one real request was answered under the served name.
+
+        Past its deadline, or when the server died, it raises and leaves the object for `remove`.
+
+        Raises:
+            ServerDied, NotReady, ServerSilent, WrongModelServed: With the log.
+        """
+
+    async def alive(self, name: str) -> bool:
+        """Whether it still runs."""
+
+    def log(self, name: str, *, lines: int = 200) -> tuple[str, ...]:
+        """The last lines of the server's own log, oldest first; empty where there is none."""
+
+    async def remove(self, name: str, *, within_s: float = 60.0) -> None:
+        """Stop it with all its children and verify that they are gone; an unknown name is silent.
+
+        Raises:
+            TeardownFailed: Something is still there after *within_s*.
+        """
+
+    async def names(self) -> tuple[str, ...]:
+        """What of ours runs here, or is recorded and not yet removed."""
+
+    async def reap(self) -> tuple[str, ...]:
+        """Remove what belongs to leases that nobody holds any more (killed runs); what was removed."""
