@@ -17,7 +17,7 @@ from lading.errors import InvalidInput, SourceDenied
 from lading.sources import s3_signing as signing
 from lading.sources.connection import Connection, Get
 from lading.sources.s3 import S3Source
-from lading.sources.s3_access import Access
+from lading.sources.s3_botocore import Store
 from lading.spec.pull import Choices
 from lading.spec.ref import SourceRef
 from lading.testing import identity
@@ -235,7 +235,7 @@ def test_keys_that_end_in_the_middle_are_followed_by_new_ones(trusting, pod):
     """Real keys of MinIO that live for seconds, and have ended between two ranges; nothing is asked of the user."""
     server, provider = trusting
     pod.write_text(provider.token(life_s=LIFE_S))
-    keys = Access(Choices(endpoint=server.endpoint))._credentials.get_frozen_credentials()
+    keys = Store(Choices(endpoint=server.endpoint)).keys()
     source = S3Source(choices=Choices(endpoint=server.endpoint))
     entry = listed(source, "models")
     first = part(source, entry, 0, 1000)
@@ -250,7 +250,7 @@ def test_keys_that_the_store_refuses_are_looked_for_anew(trusting, pod, nobody, 
     """Keys of a file without an end, which another program writes: botocore holds the old ones good for ever."""
     server, provider = trusting
     pod.write_text(provider.token(life_s=LIFE_S))
-    ending = Access(Choices(endpoint=server.endpoint))._credentials.get_frozen_credentials()
+    ending = Store(Choices(endpoint=server.endpoint)).keys()
     for name in ("AWS_ROLE_ARN", "AWS_WEB_IDENTITY_TOKEN_FILE"):
         nobody.delenv(name)
     (tmp_path / ".aws").mkdir()
@@ -260,7 +260,7 @@ def test_keys_that_the_store_refuses_are_looked_for_anew(trusting, pod, nobody, 
         lines = ["[default]", f"aws_access_key_id = {access_key}", f"aws_secret_access_key = {secret_key}"]
         file.write_text("\n".join([*lines, *([f"aws_session_token = {token}"] if token else [])]) + "\n")
 
-    write(*ending[:3])
+    write(ending.access_key, ending.secret_key, ending.token)
     source = S3Source(choices=Choices(endpoint=server.endpoint))
     entry = listed(source, "models")
     assert part(source, entry, 0, 1000) == DATA[:1000]
@@ -274,7 +274,6 @@ def test_keys_that_the_store_refuses_are_looked_for_anew(trusting, pod, nobody, 
 
 def wait_for_the_end(server, keys):
     """Until the store itself refuses what *keys* sign."""
-    keys = signing.Keys(access_key=keys.access_key, secret_key=keys.secret_key, token=keys.token)
     url = f"{server.endpoint}/models/m/model.bin"
     deadline = time.monotonic() + 60
     while time.monotonic() < deadline:

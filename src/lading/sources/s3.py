@@ -12,15 +12,13 @@ from dataclasses import replace
 from pathlib import PurePosixPath
 from typing import ClassVar
 
-from botocore.exceptions import BotoCoreError, ClientError
-
 from lading.errors import InvalidReference, SourceMissing
 from lading.sources import s3_checksums as checksums
 from lading.sources import s3_listing as objects
 from lading.sources.connection import Get
 from lading.sources.get import RangeReader
-from lading.sources.s3_access import Access, Place
-from lading.sources.s3_listing import Stored
+from lading.sources.s3_access import Access
+from lading.sources.s3_place import Place, Stored
 from lading.spec.nearest import nearest
 from lading.spec.pull import PLAIN, Choices
 from lading.spec.ref import Reference, SourceRef
@@ -132,18 +130,14 @@ class S3Source:
     def _missing(self, ref: SourceRef, bucket: str, code: str) -> SourceMissing:
         if code not in {"NoSuchBucket", "InvalidBucketName"}:
             return SourceMissing(f"{ref} does not exist ({code})")
-        try:
-            near = _suggestion("s3://", bucket, objects.buckets(self._access))
-        except (ClientError, BotoCoreError):
-            near = None
+        near = _suggestion("s3://", bucket, objects.buckets(self._access))
         return SourceMissing(f"there is no bucket {bucket!r} ({code})", hint=near)
 
     def _near(self, ref: SourceRef, bucket: str, key: str) -> str | None:
         """The nearest prefixes that are there; nothing where they may not be listed."""
         parent = key.rstrip("/").rpartition("/")[0]
-        try:
-            found = objects.folders(self._access, bucket, f"{parent}/" if parent else "")
-        except (ClientError, BotoCoreError):
+        found = objects.folders(self._access, bucket, f"{parent}/" if parent else "")
+        if found is None:
             return None
         near = _suggestion(f"s3://{bucket}/", key.rstrip("/") + "/", found)
         return near or f"the bucket has nothing below {str(ref)!r}"

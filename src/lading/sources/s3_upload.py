@@ -19,7 +19,8 @@ from lading.sources import get, s3_checksums, s3_listing
 from lading.sources import s3_signing as signing
 from lading.sources.connection import Connection, Get, faults
 from lading.sources.per_thread import PerThread
-from lading.sources.s3_access import Access, Place
+from lading.sources.s3_access import Access
+from lading.sources.s3_place import Place
 from lading.spec.pull import PLAIN, Choices
 from lading.spec.ref import SourceRef
 from lading.weights import beside, names, pushing
