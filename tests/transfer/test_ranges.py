@@ -274,7 +274,7 @@ def test_stopped_anywhere_in_any_shape(sizes, faults, stops, workers, memory):
 )
 def test_spans_and_kept_parts_make_up_the_file(size, kept):
     """Without a gap, without an overlap, whatever a journal says; no span is longer than a part."""
-    told = [Part(offset=start * BLOCK, size_bytes=count * BLOCK, crc64nvme=0) for start, count in kept]
+    told = [Part(offset=start * BLOCK, size_bytes=count * BLOCK, crc=0) for start, count in kept]
     pieces = list(parts.spans(size, part_bytes=2 * BLOCK, kept=told))
     at = 0
     for piece in pieces:
@@ -286,7 +286,7 @@ def test_spans_and_kept_parts_make_up_the_file(size, kept):
 
 
 def test_one_request_brings_what_lies_between_kept_parts():
-    kept = Part(offset=20, size_bytes=10, crc64nvme=0)
+    kept = Part(offset=20, size_bytes=10, crc=0)
     pieces = [Span(offset=0, size_bytes=10), Span(offset=10, size_bytes=10), kept, Span(offset=30, size_bytes=10)]
     assert ends(pieces, as_stream=False) == [20, 20, 30, 40]
     assert ends(pieces, as_stream=True) == [None] * 4

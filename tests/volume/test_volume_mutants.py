@@ -465,7 +465,7 @@ class WritesInOrder:
 
 
 ForgetsParts = with_file(keep=lambda self, part: None)
-KeepsOtherParts = with_file(keep=lambda self, part: LocalStagedFile.keep(self, replace(part, crc64nvme=8)))
+KeepsOtherParts = with_file(keep=lambda self, part: LocalStagedFile.keep(self, replace(part, crc=8)))
 LeavesAll = with_file(leave=lambda self: self._close())
 AbandonsNothing = with_file(abandon=lambda self: self._close())
 

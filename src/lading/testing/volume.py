@@ -218,7 +218,7 @@ class VolumeContract:
         """With what was said of them; only for the same content. A stream keeps none."""
         data = bytes(range(256)) * 48
         entry = Entry(path="sub/a", size_bytes=3 * 4096, etag="one")
-        part = Part(offset=4096, size_bytes=4096, crc64nvme=7)
+        part = Part(offset=4096, size_bytes=4096, crc=7)
         with place.open().stage("tiny", "v1", "t") as staging:
             staged = staging.open(entry)
             if staging.in_order:
@@ -249,7 +249,7 @@ class VolumeContract:
                 if path == "a":
                     staged.leave()
                 else:
-                    staged.keep(Part(offset=0, size_bytes=4096, crc64nvme=7))
+                    staged.keep(Part(offset=0, size_bytes=4096, crc=7))
                     staged.abandon()
             assert staging.partial_bytes == 0
             assert not [path for path in place.open().root.rglob("*") if path.name in {"a", "b"}]

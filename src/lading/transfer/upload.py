@@ -125,7 +125,7 @@ class UploadedFile:
     def kept(self) -> Sequence[Part]:
         """What is there already; their bytes are compared by `read_into`, which reads the source."""
         return [
-            Part(offset=(part.number - 1) * self._part_bytes, size_bytes=part.size_bytes, crc64nvme=part.crc64nvme)
+            Part(offset=(part.number - 1) * self._part_bytes, size_bytes=part.size_bytes, crc=part.crc64nvme)
             for _, part in sorted(self._parts.items())
             if part.crc64nvme is not None
         ]

@@ -10,7 +10,7 @@ from lading.events import FilePulled
 from lading.transfer.arrival import Arrival, Piece
 from lading.transfer.buffers import Buffer
 from lading.transfer.patience import Attempts
-from lading.weights.crc import crc64nvme
+from lading.weights.crc import crc32
 from lading.weights.parts import Part
 
 if TYPE_CHECKING:
@@ -80,7 +80,7 @@ class Worker:
             )
         data = self._buffer.view[:count]
         arrival.staged.write(data, piece.offset)
-        arrival.staged.keep(Part(offset=piece.offset, size_bytes=count, crc64nvme=crc64nvme(data)))
+        arrival.staged.keep(Part(offset=piece.offset, size_bytes=count, crc=crc32(data)))
         self._settle(arrival, piece.offset, count, hashed=self._hot)
 
     def _read_back(self, arrival: Arrival, part: Part) -> bool:
@@ -92,7 +92,7 @@ class Worker:
             if count == 0:
                 return False
             got += count
-        if crc64nvme(data) != part.crc64nvme:
+        if crc32(data) != part.crc:
             return False
         self._shared.meter.add(part.size_bytes)
         return True

@@ -27,7 +27,7 @@ from lading.weights.parts import Part
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Started:
-    """A file that was not finished, with the parts of it that are durable: offset, size and CRC-64/NVME of each."""
+    """A file that was not finished, with the parts of it that are durable: offset, size and CRC of each."""
 
     inode: int
     size_bytes: int | None
@@ -112,7 +112,7 @@ class Journal:
 
     def parts(self, path: str, started: Started) -> None:
         """Say that more parts of a file were written; without waiting for the disk, as their CRCs tell what got there."""
-        done = [[part.offset, part.size_bytes, part.crc64nvme] for part in started.parts]
+        done = [[part.offset, part.size_bytes, part.crc] for part in started.parts]
         size_bytes, etag = started.size_bytes, started.etag
         told = {"path": path, "inode": started.inode, "size_bytes": size_bytes, "etag": etag, "done": done}
         self._append({"parts": told}, durable=False)
@@ -142,7 +142,7 @@ def _started(before: Started | None, inode: int, told: Mapping[str, object], don
     """What is known of a file after one more line; another inode is another file, of which nothing else is there."""
     size_bytes, etag = told.get("size_bytes"), told.get("etag")
     parts = tuple(
-        Part(offset=offset, size_bytes=size, crc64nvme=crc)
+        Part(offset=offset, size_bytes=size, crc=crc)
         for one in done
         if isinstance(one, list) and len(one) == 3 and all(isinstance(number, int) and number >= 0 for number in one)
         for offset, size, crc in [one]

@@ -20,8 +20,8 @@ from lading.weights.parts import ALIGN_BYTES
 
 DIRECT_FROM_BYTES = 16 << 20
 """Smaller files are written through the page cache: they are soon read again, as indexes and configurations."""
-_TRIAL_BYTES = 8 << 20
-_STEP_BYTES = 4 << 20
+_TRIAL_BYTES = 4 << 20
+_STEP_BYTES = 2 << 20
 
 
 class Ways:

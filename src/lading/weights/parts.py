@@ -24,11 +24,14 @@ class Span:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Part:
-    """A stretch of a file that was written, with its CRC-64/NVME: cheap to check again before it is trusted."""
+    """A stretch of a file that was written, with a CRC: cheap to check again before it is trusted.
+
+    On a volume a CRC-32; of an upload the CRC-64/NVME by which stores tell of parts.
+    """
 
     offset: int
     size_bytes: int
-    crc64nvme: int
+    crc: int
 
     @property
     def end(self) -> int:
