@@ -67,8 +67,8 @@ def test_a_volume_that_fills_up_says_what_is_free_and_keeps_what_is_finished(sma
     assert "lading prune" in refused.value.hint
     with volume.stage("tiny", "v1", "t") as staging:
         assert set(staging.finished) == {"first.bin"}
-        with pytest.raises(VolumeFull, match=r"needs 1.00 MB, the volume .* has .* free"):
-            staging.open(Entry(path="second.bin", size_bytes=1_000_000))
+        with pytest.raises(VolumeFull, match=r"needs 2.00 MB, the volume .* has .* free"):
+            staging.open(Entry(path="second.bin", size_bytes=2_000_000))
     assert listed(volume) == set()
 
 

@@ -20,6 +20,7 @@ from urllib.parse import SplitResult, quote, unquote, urljoin, urlsplit
 
 import lading
 from lading.errors import SourceError, SourceTransient
+from lading.sources.answer import Answer
 
 if TYPE_CHECKING:
     from lading.sources.curl import CurlConnection
@@ -126,6 +127,7 @@ class Connection:
     def _opened(self, parts: SplitResult) -> http.client.HTTPConnection:
         if self._http is None:
             self._http, self._origin = _connection(parts, self._trust), parts[:2]
+            self._http.response_class = Answer
         return self._http
 
 

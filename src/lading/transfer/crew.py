@@ -35,7 +35,7 @@ class Shape:
 
     Attributes:
         workers: Connections for big files at most; `first_workers` to begin with.
-        small_workers: Connections beside them for files of at most `small_bytes`.
+        small_workers: Connections beside them, at most, for files of at most `small_bytes`; `first_small_workers` to begin with.
         part_bytes: What is received, hashed and written as one, and remembered when it is cut off.
         step_bytes: What is received before anybody looks whether to stop.
         run_bytes: What one request brings where there are as many files as connections; a quarter where several share one.
@@ -45,6 +45,7 @@ class Shape:
     workers: int = 16
     first_workers: int = 4
     small_workers: int = 16
+    first_small_workers: int = 4
     small_bytes: int = 1 << 20
     part_bytes: int = PART_BYTES
     step_bytes: int = 1 << 20
@@ -86,6 +87,7 @@ class Crew:
         self.size = min(threads, pieces)
         self.connections = Connections(first, self.size)
         self.pool = Pool(max(1, shared.shape.memory_bytes // buffer_bytes), buffer_bytes)
+        self._knows = shared.source if isinstance(shared.source, KnowsDigests) else None
         self._arrivals: list[Arrival] = []
         self._opening = 0
         self._changed = threading.Condition()
@@ -212,8 +214,7 @@ class Crew:
 
     def _said(self, entry: Entry) -> Mapping[str, str]:
         """What the source says the file hashes to."""
-        source = self.shared.source
-        if not isinstance(source, KnowsDigests):
+        if self._knows is None:
             return {}
         attempts = Attempts(self.shared.patience, self.shared.cancel, self.connections.busy)
-        return attempts.until_progress(partial(source.digests, entry))
+        return attempts.until_progress(partial(self._knows.digests, entry))

@@ -21,27 +21,29 @@ class Course:
     """How many connections are tried, and what is known of fewer.
 
     Attributes:
-        before: Bytes per second that came with fewer, while more are tried; None: nothing is tried.
+        before: Bytes per second that came with `fewer`, while more are tried; None: nothing is tried.
         rest: For how many steps nothing is tried.
     """
 
     allowed: int
     before: float | None = None
+    fewer: int = 1
     rest: int = 0
 
 
 def steer(course: Course, most: int, rate: float) -> Course:
     """How many connections to try next, when *rate* bytes per second came with those of *course*.
 
-    More are tried, and kept where they brought a tenth more; else the old number rests for a while before it is tried again.
+    More are tried, by half, and kept where they brought a tenth more; else the old number rests for a while before it is tried again.
     """
     if course.before is not None and rate < course.before * 1.1:
-        return Course(max(1, course.allowed - MORE), rest=REST_STEPS)
+        return Course(course.fewer, rest=REST_STEPS)
     if course.rest:
         return Course(course.allowed, rest=course.rest - 1)
     if course.allowed >= most:
         return Course(course.allowed)
-    return Course(min(most, course.allowed + MORE), before=rate)
+    more = course.allowed + max(MORE, course.allowed // 2)
+    return Course(min(most, more), before=rate, fewer=course.allowed)
 
 
 class Connections:

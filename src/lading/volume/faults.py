@@ -3,8 +3,7 @@
 import errno
 import os
 import shutil
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 from lading.errors import LadingError, VolumeError, VolumeFull, VolumeNotWritable
@@ -20,13 +19,24 @@ _HINTS = {
 }
 
 
-@contextmanager
-def translated(root: Path, doing: str) -> Iterator[None]:
+class _Translated:
+    """A class, not a generator: a small file passes half a dozen of them."""
+
+    def __init__(self, root: Path, doing: str) -> None:
+        self._root = root
+        self._doing = doing
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
+        if isinstance(error, OSError):
+            raise meaning(error, self._root, self._doing) from error
+
+
+def translated(root: Path, doing: str) -> AbstractContextManager[None]:
     """Turn an `OSError` inside into the `VolumeError` it means; *doing* completes "cannot …"."""
-    try:
-        yield
-    except OSError as error:
-        raise meaning(error, root, doing) from error
+    return _Translated(root, doing)
 
 
 def meaning(error: OSError, root: Path, doing: str) -> LadingError:

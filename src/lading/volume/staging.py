@@ -1,6 +1,7 @@
 """A transfer's own directory, and the files written to it: part by part, journalled when durable."""
 
 import os
+import stat
 import threading
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, suppress
@@ -76,6 +77,7 @@ class LocalStaging:
         self._begin = threading.Lock()
         self._begun = False
         self._earlier: Mapping[str, Started] = {}
+        self._made: set[Path] = set()
 
     @property
     def finished(self) -> Mapping[str, FileEntry]:
@@ -112,13 +114,22 @@ class LocalStaging:
             self._check_room(entry, started is not None)
             if started is not None:
                 return LocalStagedFile(self, entry, path, self.fs.reopen(path), kept=started.parts)
-            if path.is_dir() and not path.is_symlink():
-                for directory in files.tree_directories(path):
-                    self.fs.rmdir(directory)  # empty: what was in it was abandoned
-            elif path.is_symlink() or path.exists():
-                self.together.flush_one(path)  # finished by this attempt, and begun anew
-                self.fs.unlink(path)  # of an attempt that may still write to it: give it a file of its own
+            self._clear(path)
             return LocalStagedFile(self, entry, path, self.fs.create(path))
+
+    def _clear(self, path: Path) -> None:
+        """Remove what stands at *path*."""
+        try:
+            found = path.lstat()
+        except FileNotFoundError:
+            return
+        if stat.S_ISDIR(found.st_mode):
+            for directory in files.tree_directories(path):
+                self.fs.rmdir(directory)  # empty: what was in it was abandoned
+            self._made.clear()
+        else:
+            self.together.flush_one(path)  # finished by this attempt, and begun anew
+            self.fs.unlink(path)  # of an attempt that may still write to it: give it a file of its own
 
     def take_over(self, transfer: str, entries: Sequence[Entry]) -> None:
         """Give finished files and journalled parts of another transfer of this model a place in this one."""
@@ -193,6 +204,9 @@ class LocalStaging:
         return started if started and _is_of(self.directory / entry.path, started, entry) else None
 
     def _check_room(self, entry: Entry, resumed: bool) -> None:
+        """That a big file fits, before its bytes come; of a small one its writing tells."""
+        if entry.size_bytes is not None and entry.size_bytes <= SMALL_BYTES:
+            return
         free_bytes = faults.free_bytes(self.root)
         if entry.size_bytes is not None and not resumed and entry.size_bytes > free_bytes:
             raise VolumeFull(
@@ -209,7 +223,9 @@ class LocalStaging:
                 self.journal.begin(self.model, self.version)
             self._earlier = facts.started
         self._begun = True
-        files.make_directories(self.fs, path.parent, mode=self.modes.directory)
+        if path.parent not in self._made:
+            files.make_directories(self.fs, path.parent, mode=self.modes.directory)
+            self._made.add(path.parent)
 
 
 class LocalStagedFile:
@@ -253,9 +269,11 @@ class LocalStagedFile:
             self._opened().write(data, offset)
 
     def keep(self, part: Part) -> None:
-        """Journal a part that was written."""
-        self._kept_any = True
+        """Journal a part that was written; not a small file's only one: it is finished, and journalled, next."""
         entry = self._entry
+        if part.size_bytes == entry.size_bytes and part.size_bytes <= SMALL_BYTES:
+            return
+        self._kept_any = True
         started = Started(inode=self._opened().inode, size_bytes=entry.size_bytes, etag=entry.etag, parts=(part,))
         with self._translated("keep"):
             self._staging.journal.parts(entry.path, started)
@@ -264,8 +282,9 @@ class LocalStagedFile:
         """Make it durable, then its name, then journal it: at once, or a small one together with others."""
         staging, file = self._staging, self._opened()
         entry = FileEntry(path=self._entry.path, size_bytes=size_bytes, sha256=sha256, etag=self._entry.etag)
-        with self._translated("finish"):
-            staging.fs.chmod(self._path, staging.modes.file)
+        if file.mode != staging.modes.file:
+            with self._translated("finish"):
+                staging.fs.chmod(self._path, staging.modes.file)
         self._file = None
         staging.together.add(Waiting(file, self._path, entry), at_once=size_bytes > SMALL_BYTES)
         return entry

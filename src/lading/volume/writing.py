@@ -8,6 +8,7 @@ import errno
 import mmap
 import os
 import secrets
+import stat
 import threading
 import time
 from collections.abc import Callable
@@ -44,13 +45,18 @@ class Ways:
 
 
 class OpenFile:
-    """A file open for writing, at any offset, by several threads."""
+    """A file open for writing, at any offset, by several threads.
+
+    Attributes:
+        inode, mode: As it was when it was opened.
+    """
 
     def __init__(self, fs: Fs, path: Path, descriptor: int, *, direct: bool) -> None:
         self._fs = fs
         self._buffered = descriptor
         self._direct: int | None = None
-        self.inode = os.fstat(descriptor).st_ino
+        found = os.fstat(descriptor)
+        self.inode, self.mode = found.st_ino, stat.S_IMODE(found.st_mode)
         if direct:
             with suppress(OSError):
                 self._direct = fs.reopen(path, True)
