@@ -22,7 +22,8 @@ _NAMED = 5
 async def verify(
     volume: Volume, manifest: Manifest, *, quick: bool = False, emit: Emit = ignore, threads: int | None = None
 ) -> Verified:
-    """Hash every file of *manifest* again; *threads* None: one per core. *quick*: look at names, sizes and heads only.
+    """Hash every file of *manifest* again; *threads* None: two per core,
+    as half of them wait for the disk. *quick*: look at names, sizes and heads only.
 
     Emits `FileBad` per difference, in the manifest's order, files that it does not have last, then `Verified`.
     Cancelling waits until all threads have ended.
@@ -34,7 +35,7 @@ async def verify(
     if quick:
         bad = await asyncio.to_thread(_look, volume, manifest)
     else:
-        bad = await _hash_all(volume, manifest, emit, threads or volume.cores)
+        bad = await _hash_all(volume, manifest, emit, threads or 2 * volume.cores)
     bad += [_bad(manifest, path, "extra") for path in await asyncio.to_thread(volume.extra_files, manifest)]
     for event in bad:
         emit(event)
