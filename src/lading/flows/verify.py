@@ -22,9 +22,9 @@ _NAMED = 5
 async def verify(
     volume: Volume, manifest: Manifest, *, quick: bool = False, emit: Emit = ignore, threads: int | None = None
 ) -> Verified:
-    """Hash every file of *manifest* again; *threads* None: two per core,
-    as half of them wait for the disk. *quick*: look at names, sizes and heads only.
+    """Hash every file of *manifest* again.
 
+    *quick*: look at names, sizes and heads only. *threads* None: two per core, as half of them wait for the disk.
     Emits `FileBad` per difference, in the manifest's order, files that it does not have last, then `Verified`.
     Cancelling waits until all threads have ended.
 
