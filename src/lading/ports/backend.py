@@ -2,10 +2,25 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Literal, Protocol, runtime_checkable
+from typing import Any, Literal, Protocol, runtime_checkable
 
 from lading.engines.base import Engine, Value
 from lading.tuning.trial import Params
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OnClaim:
+    """A model on a PersistentVolumeClaim.
+
+    Attributes:
+        path: Its folder, from the claim's root; empty for the root itself.
+        file: What of the folder is served (a GGUF file); None: the folder.
+    """
+
+    namespace: str
+    claim: str
+    path: str
+    file: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -14,7 +29,9 @@ class ServeRequest:
 
     Attributes:
         name: Unique among what runs here; labels everything that is created.
-        model: Path of the model as the server will see it.
+        model: Path of the model on this machine: for a server in a container, what is mounted. Where it lies on a claim, its path there.
+        claim: The claim it lies on; None: it lies on this machine.
+        format: As the manifest says, or the format check found it.
         params: Canonical (`Engine.parse`), only what was asked for.
         port: None: a free one, chosen at start.
         lease: The run that owns it; None: it belongs to the user and stays until stopped.
@@ -29,6 +46,8 @@ class ServeRequest:
     host: str = "127.0.0.1"
     port: int | None = None
     lease: str | None = None
+    claim: OnClaim | None = None
+    format: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,6 +57,8 @@ class Deployment:
     Attributes:
         argv: The whole command line; where the port is chosen at start it reads ``{port}``.
         argv_sha256: Of *argv*, as 64 hex digits.
+        image: Of the container; None: there is none.
+        objects: What is applied to a cluster, in that order; empty elsewhere.
     """
 
     name: str
@@ -53,6 +74,8 @@ class Deployment:
     host: str
     port: int | None
     lease: str | None = None
+    image: str | None = None
+    objects: tuple[Mapping[str, Any], ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -98,7 +121,7 @@ class Backend(Protocol):
 
     @property
     def kind(self) -> str:
-        """Its name: ``process`` or ``endpoint``."""
+        """Its name, as `BackendChoice.kind` has it: ``process``, ``docker``, ``kserve``."""
 
     def plan(self, request: ServeRequest) -> Deployment:
         """What `apply` will create. Pure: the same request gives the same deployment.

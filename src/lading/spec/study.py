@@ -44,7 +44,29 @@ class BackendChoice(Spec):
     api_key_env: str | None = None
     """endpoint: the name of the environment variable that has its key; None: LADING_API_KEY."""
     port: Annotated[int, Field(ge=1, le=65535)] | None = None
-    """process: the port to listen on; None: a free one."""
+    """process, docker: the port to listen on; None: a free one."""
+    image: str | None = None
+    """docker, deployment, kserve: the image that has the engine; None: the engine's own, of the catalogue's version."""
+    gpus: Annotated[int, Field(ge=0)] | Literal["auto"] = "auto"
+    """docker, deployment, kserve: how many GPUs; auto: as many as the parameters spread the model over."""
+    network: Literal["bridge", "host"] = "bridge"
+    """docker: how the container is reached."""
+    namespace: str | None = None
+    """deployment, kserve: where its objects go; None: the claim's namespace."""
+    context: str | None = None
+    """deployment, kserve: the context of the kubeconfig; None: the current one."""
+    runtime: str | None = None
+    """kserve: an existing ServingRuntime or ClusterServingRuntime; None: one is made."""
+    mode: Literal["Standard", "Knative"] = "Standard"
+    """kserve: the deployment mode."""
+    resources: dict[str, str] = {}
+    """deployment, kserve: what a pod requests beyond GPUs and is limited to, such as `{cpu: "4", memory: 16Gi}`."""
+    node_selector: dict[str, str] = {}
+    """deployment, kserve: labels that its node must have."""
+    tolerations: tuple[dict[str, str | int], ...] = ()
+    """deployment, kserve: as a pod has them."""
+    service_account: str | None = None
+    """deployment, kserve: whose rights its pods have; None: the namespace's default."""
 
 
 class Choice(Spec):

@@ -61,7 +61,9 @@ def run(
     )
     crews = (
         Crew(shared, big, threads=shape.workers, first=shape.first_workers, buffer_bytes=shape.part_bytes),
-        Crew(shared, small, threads=shape.small_workers, first=shape.first_small_workers, buffer_bytes=shape.small_bytes),
+        Crew(
+            shared, small, threads=shape.small_workers, first=shape.first_small_workers, buffer_bytes=shape.small_bytes
+        ),
     )
     try:
         _together(crews)
