@@ -1,6 +1,7 @@
 """What runs a server of weights."""
 
 from collections.abc import Mapping
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol, runtime_checkable
 
@@ -164,3 +165,52 @@ class Backend(Protocol):
 
     async def reap(self) -> tuple[str, ...]:
         """Remove what belongs to leases that nobody holds any more (killed runs); what was removed."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Running:
+    """A server of ours, as its place tells any later process of it (`lading serve --list`).
+
+    Attributes:
+        backend: Its kind.
+        engine: Its name; empty where nothing says it.
+        model: What it was planned to serve: a path, or ``pvc://namespace:claim/model/version`` with the file, if one.
+        state: One word or a short sentence: ``runs``, ``starting``, ``dead``, ``CrashLoopBackOff``.
+        url: Where clients ask it, without ``/v1``; None: nowhere yet.
+        reach: From where that is.
+        place: Where it is beyond the backend (``namespace/name``); empty for this machine.
+        of_a_run: A live run holds its lease: it is not the user's to stop by ``--all``.
+    """
+
+    name: str
+    backend: str
+    engine: str
+    served_name: str
+    model: str
+    state: str
+    url: str | None = None
+    reach: Literal["host", "cluster"] = "host"
+    image: str | None = None
+    place: str = ""
+    of_a_run: bool = False
+
+
+@runtime_checkable
+class Tells(Protocol):
+    """What a `Backend` that starts servers can do beside: tell later processes of them, and let them be asked."""
+
+    async def servers(self) -> tuple[Running, ...]:
+        """What of ours is here, dead or alive, whoever started it.
+
+        Raises:
+            LadingError: The place cannot be asked.
+        """
+
+    def reached(self, name: str) -> AbstractAsyncContextManager[Endpoint]:
+        """Where the server called *name* can be asked from this machine, for the length of the block.
+
+        On a cluster a port-forward: for a question, never for a measurement.
+
+        Raises:
+            ServingError: It is not there, or cannot be asked.
+        """
