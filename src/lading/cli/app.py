@@ -36,7 +36,7 @@ COMMANDS: dict[str, tuple[str, str, str]] = {
     "jobs": ("lading.cli.jobs:app", "Weights", "List, follow and cancel what runs in Jobs."),
     "serve": ("lading.cli.serve:serve", "Serving", "Start a model server and wait until it answers a real request."),
     "stop": ("lading.cli.serve:stop", "Serving", "Stop a server that `lading serve` started."),
-    "ask": ("lading.cli.serve:ask", "Serving", "Send one request to a server and print its answer."),
+    "ask": ("lading.cli.ask:ask", "Serving", "Send one request to a server and print its answer."),
     "bench": ("lading.cli.bench:bench", "Tuning", "Measure a running server under load."),
     "tune": ("lading.cli.tune:tune", "Tuning", "Search for the best configuration of a server for a load."),
     "studies": ("lading.cli.studies:app", "Tuning", "List, show, follow, cancel and copy studies."),
