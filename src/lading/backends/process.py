@@ -12,8 +12,8 @@ import shlex
 import signal
 import subprocess
 import time
-from collections.abc import Mapping
-from contextlib import AbstractContextManager
+from collections.abc import AsyncIterator, Mapping
+from contextlib import AbstractContextManager, asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -22,7 +22,7 @@ from lading.backends import asking, lease, passing, processes, programs, record
 from lading.backends.record import ServerRecord
 from lading.engines.base import Engine, Launch
 from lading.errors import PortInUse, ServerDied, ServingError, TeardownFailed
-from lading.ports.backend import Deployment, Endpoint, Ready, ServeRequest
+from lading.ports.backend import Deployment, Endpoint, Ready, Running, ServeRequest
 from lading.spec.study import BackendChoice
 
 OPEN_PORT = "{port}"
@@ -155,6 +155,26 @@ class ProcessBackend:
         """What is written down about the server called *name*; None when it does not run."""
         server = record.read(self._home, name)
         return server if server is not None and processes.leader(server) is not None else None
+
+    async def servers(self) -> tuple[Running, ...]:
+        """As `lading.ports.backend.Tells.servers`."""
+        return tuple(map(self._told, record.every(self._home)))
+
+    @asynccontextmanager
+    async def reached(self, name: str) -> AsyncIterator[Endpoint]:
+        """As `lading.ports.backend.Tells.reached`."""
+        server = self.running(name)
+        if server is None:
+            raise ServingError(f"{name} does not run", hint="`lading serve --list` shows what does")
+        yield Endpoint(base_url=server.url, served_name=server.served_name)
+
+    def _told(self, server: ServerRecord) -> Running:
+        alive = processes.leader(server) is not None
+        return Running(
+            name=server.name, backend=self.kind, engine=server.engine, served_name=server.served_name,
+            model=server.model, state="runs" if alive else "dead", url=server.url if alive else None,
+            of_a_run=self.belongs_to_a_run(server.name),
+        )  # fmt: skip
 
     def belongs_to_a_run(self, name: str) -> bool:
         """Whether a live run holds the lease of the server called *name*."""

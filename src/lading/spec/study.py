@@ -69,6 +69,27 @@ class BackendChoice(Spec):
     """deployment, kserve: whose rights its pods have; None: the namespace's default."""
 
 
+_CONTAINER = ("docker", "deployment", "kserve")
+_CLUSTER = ("deployment", "kserve")
+#: Option of `BackendChoice` → the kinds that know it. A kind that is not here is a third party's, and knows all.
+OPTIONS: dict[str, tuple[str, ...]] = {
+    "python": ("process",), "env": ("process", *_CONTAINER), "url": ("endpoint",), "api_key_env": ("endpoint",),
+    "port": ("process", "docker"), "image": _CONTAINER, "gpus": _CONTAINER, "network": ("docker",),
+    "namespace": _CLUSTER, "context": _CLUSTER, "runtime": ("kserve",), "mode": ("kserve",), "resources": _CLUSTER,
+    "node_selector": _CLUSTER, "tolerations": _CLUSTER, "service_account": _CLUSTER,
+}  # fmt: skip
+_KNOWN = frozenset(kind for kinds in OPTIONS.values() for kind in kinds)
+
+
+def foreign_options(choice: BackendChoice) -> dict[str, tuple[str, ...]]:
+    """What was asked for that its backend does not know, with the backends that do."""
+    if choice.kind not in _KNOWN:
+        return {}
+    plain = BackendChoice()
+    asked = (name for name in OPTIONS if getattr(choice, name) != getattr(plain, name))
+    return {name: OPTIONS[name] for name in asked if choice.kind not in OPTIONS[name]}
+
+
 class Choice(Spec):
     """One of the listed values."""
 
