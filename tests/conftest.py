@@ -12,6 +12,8 @@ from tests.testbed.fixtures import (  # noqa: F401 - fixtures
     certificates,
     cluster,
     control_plane,
+    docker_daemon,
+    engine_image,
     kserve,
     minio,
     minio_environment,

@@ -12,7 +12,7 @@ import sys
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 
-from tests.testbed import base, browser, cluster, disks, docker, image, kserve, kube, minio, nginx, node, peers
+from tests.testbed import base, browser, cluster, disks, docker, engine, image, kserve, kube, minio, nginx, node, peers
 
 #: Two rows that do not wait for each other: what Go builds takes the processor, what is installed takes the network.
 BUILT = {"kubernetes": kube.prepare, "minio": minio.prepare, "kserve": kserve.prepare}
@@ -27,7 +27,8 @@ def prepare_all() -> list[str]:
         working = [rows.submit(prepare, BUILT), rows.submit(prepare, INSTALLED)]
         for row in working:
             row.result()
-    return image.ensure() if cluster.missing() is None else [f"no cluster with a node here: {cluster.missing()}"]
+    made = image.ensure() if cluster.missing() is None else [f"no cluster with a node here: {cluster.missing()}"]
+    return [*made, *(engine.ensure() if engine.missing() is None else [f"no engine image here: {engine.missing()}"])]
 
 
 def prepare(names: Iterable[str]) -> None:

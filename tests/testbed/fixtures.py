@@ -2,6 +2,8 @@
 
 import pytest
 from tests.testbed import cluster as clusters
+from tests.testbed import docker as dockers
+from tests.testbed import engine as engines
 from tests.testbed import kserve as kserves
 from tests.testbed import minio as testbed
 from tests.testbed import namespaces, pki, require
@@ -83,3 +85,20 @@ def namespace(cluster, tmp_path_factory, monkeypatch):
     monkeypatch.setenv("LADING_IMAGE", cluster.image)
     yield made
     made.remove()
+
+
+@pytest.fixture(scope="session")
+def engine_image():
+    """The name of the image that has llama.cpp's server; in the node, too, when the cluster runs (ask for `cluster` first)."""
+    missing = engines.missing()
+    require("engine image", missing is None, missing or "")
+    engines.ensure()
+    return engines.NAME
+
+
+@pytest.fixture(scope="session")
+def docker_daemon(engine_image):
+    """A real Docker daemon that has the engine image: its address, as ``DOCKER_HOST`` takes it."""
+    with dockers.daemon():
+        engines.in_docker()
+        yield dockers.HOST
