@@ -8,9 +8,8 @@ it does not know are refused as llama-server refuses them.
 import json
 import sys
 
-sys.path[:0] = ["/opt/engine"]
-
 import xllamacpp_server
+
 from lading.engines import values
 from lading.engines.llamacpp_parameters import ATTRIBUTES, PARAMETERS, Cores
 
