@@ -3,7 +3,7 @@
 from typing import Any
 
 from lading.manifests import target as targets
-from lading.manifests.target import ENTRY, MOUNT, PORT, Target
+from lading.manifests.target import ENTRY, MOUNT, Target
 from lading.manifests.yaml import render
 
 
@@ -19,7 +19,7 @@ def docker_compose(target: Target) -> str:
     if program in ENTRY:
         service["entrypoint"] = [_dollar(word) for word in ENTRY[program]]
     service["command"] = [_dollar(word) for word in command.argv]
-    service["ports"] = [f"127.0.0.1:{PORT}:{PORT}"]
+    service["ports"] = [f"127.0.0.1:{target.port}:{target.port}"]
     service["volumes"] = [
         {"type": "bind", "source": _dollar(target.model.host_path), "target": MOUNT, "read_only": True,
          "bind": {"create_host_path": False}}

@@ -3,7 +3,7 @@
 from typing import Any
 
 from lading.manifests import pod
-from lading.manifests.target import MOUNT, PORT, Target
+from lading.manifests.target import MOUNT, Target
 from lading.manifests.yaml import render
 
 
@@ -70,6 +70,6 @@ def _service(target: Target) -> dict[str, Any]:
         "metadata": pod.metadata(target, target.name),
         "spec": {
             "selector": {"app.kubernetes.io/name": target.name},
-            "ports": [{"name": "http", "port": 80, "targetPort": PORT, "protocol": "TCP"}],
+            "ports": [{"name": "http", "port": 80, "targetPort": target.port, "protocol": "TCP"}],
         },
     }

@@ -3,7 +3,7 @@
 from typing import Any
 
 from lading.manifests import target as targets
-from lading.manifests.target import ENTRY, PORT, Target
+from lading.manifests.target import ENTRY, Target
 
 START_MINUTES = 30
 #: Above the startup probe, wherever it is written.
@@ -23,13 +23,13 @@ def container(target: Target, name: str, *, template: bool = False) -> dict[str,
     """
     command = targets.container_command(target)
     entry = ENTRY.get(targets.container_program(target.engine), ())
-    made: dict[str, Any] = {"name": name, "image": target.engine.image}
+    made: dict[str, Any] = {"name": name, "image": target.image or target.engine.image}
     if entry:
-        made["command"] = [_literal(word, template=template) for word in entry]
-    made["args"] = [_literal(word, template=template) for word in command.argv]
+        made["command"] = [literal(word, template=template) for word in entry]
+    made["args"] = [literal(word, template=template) for word in command.argv]
     env = targets.environment(target, command)
     variables: list[dict[str, Any]] = [
-        {"name": key, "value": _literal(value, template=template)} for key, value in env.items()
+        {"name": key, "value": literal(value, template=template)} for key, value in env.items()
     ]
     variables += [
         {"name": name, "valueFrom": {"secretKeyRef": {"name": target.secret, "key": name}}}
@@ -37,13 +37,13 @@ def container(target: Target, name: str, *, template: bool = False) -> dict[str,
     ]
     if variables:
         made["env"] = variables
-    made["ports"] = [{"containerPort": PORT, "protocol": "TCP"}]
+    made["ports"] = [{"containerPort": target.port, "protocol": "TCP"}]
     made["startupProbe"] = {
-        "exec": {"command": ["sh", "-c", _literal(targets.first_request(target), template=template)]},
+        "exec": {"command": ["sh", "-c", literal(targets.first_request(target), template=template)]},
         "periodSeconds": 10, "timeoutSeconds": 60, "failureThreshold": START_MINUTES * 6,
     }  # fmt: skip
     made["readinessProbe"] = {
-        "httpGet": {"path": "/health", "port": PORT}, "periodSeconds": 10, "timeoutSeconds": 5, "failureThreshold": 3,
+        "httpGet": {"path": "/health", "port": target.port}, "periodSeconds": 10, "timeoutSeconds": 5, "failureThreshold": 3,
     }  # fmt: skip
     if targets.gpus(target) > 1:
         made["volumeMounts"] = [{"name": "shm", "mountPath": "/dev/shm"}]  # noqa: S108 - a mount of the container
@@ -103,7 +103,7 @@ def head(target: Target, purpose: str, file: str) -> list[str]:
     return [*lines, "", f"kubectl apply --server-side -f {file}{where}"]
 
 
-def _literal(word: str, *, template: bool) -> str:
+def literal(word: str, *, template: bool) -> str:
     """*word* as the container gets it: Kubernetes expands ``$(NAME)``, KServe ``{{…}}`` as a Go template.
 
     The back quotes are a Go string literal that survives the JSON in which KServe expands.

@@ -8,6 +8,7 @@ import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from lading.engines import gpus as counting
 from lading.engines.base import Command, Engine, Launch, Params, Value
 
 MOUNT = "/mnt/models"
@@ -18,7 +19,6 @@ CLAIM_PLACEHOLDER = "my-models-claim"
 ENTRY: Mapping[str, tuple[str, ...]] = {"llama-server": ("/app/llama-server",), "vllm serve": ("vllm", "serve")}
 #: What an engine is given so that it can be asked about itself while it is measured; it opens doors that a service keeps shut.
 MEASURING_ONLY = frozenset({"VLLM_SERVER_DEV_MODE"})
-_WORLD = ("tensor_parallel_size", "pipeline_parallel_size", "data_parallel_size")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,6 +63,8 @@ class Target:
         namespace: None: left out, so that `kubectl -n` decides.
         gpus: None: by the parameters, see `gpus`.
         cpus, memory: Kubernetes quantities; None: no request is written.
+        image: None: the engine's own.
+        port: Where it listens inside its container.
     """
 
     name: str
@@ -79,6 +81,8 @@ class Target:
     gpus: int | None = None
     cpus: str | None = None
     memory: str | None = None
+    image: str | None = None
+    port: int = PORT
 
     @property
     def secret(self) -> str:
@@ -113,7 +117,7 @@ def command_of(target: Target, model: str, *, host: str, program: str) -> Comman
         InvalidParameters: The engine refuses its parameters.
     """
     params = {**_unlike(target, program), **target.params}
-    launch = Launch(model=model, served_name=target.served_name, host=host, port=PORT, params=params, program=program)
+    launch = Launch(model=model, served_name=target.served_name, host=host, port=target.port, params=params, program=program)
     return target.engine.command(launch)
 
 
@@ -148,21 +152,8 @@ def _unlike(target: Target, program: str) -> dict[str, Value]:
 
 
 def gpus(target: Target) -> int:
-    """How many GPUs it takes: as asked, else the world size of its parameters; 0 for an engine without any.
-
-    llama.cpp takes one as soon as layers are sent to it.
-    """
-    if target.gpus is not None:
-        return target.gpus
-    resolved = target.engine.resolved(target.params)
-    if not any(name in target.engine.parameters for name in _WORLD):
-        layers = target.params.get("n_gpu_layers")
-        return 1 if isinstance(layers, int) and layers > 0 else 0
-    size = 1
-    for name in _WORLD:
-        value = resolved.get(name)
-        size *= value if isinstance(value, int) and value > 0 else 1
-    return size
+    """How many GPUs it takes: as asked, else as its parameters ask for (`lading.engines.gpus`)."""
+    return target.gpus if target.gpus is not None else counting.asked(target.engine, target.params)
 
 
 def first_request(target: Target) -> str:
@@ -171,7 +162,7 @@ def first_request(target: Target) -> str:
     A server may say it is healthy and answer nothing, or another model; a listening port proves neither.
     """
     body = json.dumps({"model": target.served_name, "prompt": "1", "max_tokens": 1})
-    url = f"http://127.0.0.1:{PORT}/v1/completions"
+    url = f"http://127.0.0.1:{target.port}/v1/completions"
     header = "Content-Type: application/json"
     python = (
         "import sys, urllib.request as r; "
