@@ -1,7 +1,7 @@
-"""How a file's bytes reach the disk: past the page cache where that works and is quicker, else in small buffered writes.
+"""How a file's bytes reach the disk: past the page cache where that works and is not much slower, else in small buffered writes.
 
-Which of the two is quicker depends on the disk, the kernel and the virtual machine; so it is tried on the very file
-system, once for a staging, with a few megabytes that nobody sees.
+How quick both are depends on the disk, the kernel and the virtual machine; so it is tried on the very file system, once for
+a staging, with a few megabytes that nobody sees.
 """
 
 import errno
@@ -21,16 +21,19 @@ from lading.weights.parts import ALIGN_BYTES
 
 DIRECT_FROM_BYTES = 16 << 20
 """Smaller files are written through the page cache: they are soon read again, as indexes and configurations."""
-_TRIAL_BYTES = 4 << 20
+MUCH_SLOWER = 2.0
+_TRIALS = 3
+_TRIAL_BYTES = 8 << 20
 _STEP_BYTES = 2 << 20
 
 
 class Ways:
     """Which way to write below *directory*: found out when the first big file asks. Thread-safe."""
 
-    def __init__(self, fs: Fs, directory: Path) -> None:
+    def __init__(self, fs: Fs, directory: Path, *, clock: Callable[[], float] = time.monotonic) -> None:
         self._fs = fs
         self._directory = directory
+        self._clock = clock
         self._lock = threading.Lock()
         self._direct: bool | None = None
 
@@ -40,7 +43,7 @@ class Ways:
             return False
         with self._lock:
             if self._direct is None:
-                self._direct = _pays(self._fs, self._directory)
+                self._direct = _pays(self._fs, self._directory, self._clock)
             return self._direct
 
 
@@ -93,21 +96,28 @@ class OpenFile:
         return done
 
 
-def _pays(fs: Fs, directory: Path) -> bool:
-    """Whether direct writes take no longer than buffered ones that are then made durable."""
+def _pays(fs: Fs, directory: Path, clock: Callable[[], float]) -> bool:
+    """Whether direct writes are not much slower than buffered ones that are then made durable.
+
+    Where both take as long, direct ones win: they need no memory and half the processor. A few megabytes do not show that, and
+    a disk that is busy with something else makes either look slow; so what is refused is refused several times.
+    """
     with mmap.mmap(-1, _TRIAL_BYTES) as pages:
         noise = os.urandom(1 << 20)
         pages[:] = noise * (_TRIAL_BYTES // len(noise))
         with memoryview(pages) as data:
+
+            def takes_s(*, direct: bool) -> float:
+                return _trial(fs, directory, data, clock, direct=direct)
+
             try:
-                direct_s = min(_trial(fs, directory, data, direct=True) for _ in range(2))
-                return direct_s <= min(_trial(fs, directory, data, direct=False) for _ in range(2))
+                return any(takes_s(direct=True) <= MUCH_SLOWER * takes_s(direct=False) for _ in range(_TRIALS))
             except OSError:
                 return False  # no direct I/O; what else is wrong, the file itself will tell
 
 
-def _trial(fs: Fs, directory: Path, data: memoryview, *, direct: bool) -> float:
-    """How long a file that is removed at once takes to be written durably."""
+def _trial(fs: Fs, directory: Path, data: memoryview, clock: Callable[[], float], *, direct: bool) -> float:
+    """How long a file that is removed at once takes to be written durably, by *clock*."""
     path = directory / f".trial-{secrets.token_hex(8)}"
     fs.close(fs.create(path))
     try:
@@ -115,19 +125,15 @@ def _trial(fs: Fs, directory: Path, data: memoryview, *, direct: bool) -> float:
     finally:
         fs.unlink(path)
     try:
-        return _timed(lambda: _written(fs, descriptor, data, _STEP_BYTES if direct else files.WRITE_BYTES))
+        began = clock()
+        _write(fs, descriptor, data, _STEP_BYTES if direct else files.WRITE_BYTES)
+        return clock() - began
     finally:
         fs.close(descriptor)
 
 
-def _written(fs: Fs, descriptor: int, data: memoryview, step_bytes: int) -> None:
+def _write(fs: Fs, descriptor: int, data: memoryview, step_bytes: int) -> None:
     fs.allocate(descriptor, len(data))
     for start in range(0, len(data), step_bytes):
         fs.write_at(descriptor, data[start : start + step_bytes], start)
     fs.sync_data(descriptor)
-
-
-def _timed(work: Callable[[], None]) -> float:
-    began = time.monotonic()
-    work()
-    return time.monotonic() - began
