@@ -10,6 +10,7 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
+from lading.engines import gpus as counting
 from lading.engines import memory
 from lading.engines.base import Engine, Params, Rule, RuleInput, Value, Violation
 from lading.errors import InvalidParameters
@@ -230,17 +231,16 @@ def kv_heads_divide(given: RuleInput) -> str | None:
 
 @rule(
     "gpus",
-    on="tensor_parallel_size pipeline_parallel_size prefill_context_parallel_size data_parallel_size",
+    on="tensor_parallel_size pipeline_parallel_size prefill_context_parallel_size data_parallel_size data_parallel_size_local data_parallel_rank nnodes",
     source=f"{_SOURCE} for TP·PP·PCP on a node (config/parallel.py)",
     hint="lower a parallel size, or give it more GPUs",
 )
 def gpus(given: RuleInput) -> str | None:
     """TP·PP·PCP·DP ≤ GPUs."""
-    sizes = {kind: _parallel(given, kind) for kind in ("tensor", "pipeline", "prefill_context", "data")}
-    need = math.prod(sizes.values())
+    need = counting.of_sizes(given.params)
     if given.hardware is None or given.hardware.gpus == 0 or need <= given.hardware.gpus:
         return None
-    shown = " · ".join(f"{kind} {size}" for kind, size in sizes.items() if size > 1)
+    shown = " · ".join(f"{kind} {size}" for kind, size in counting.sizes(given.params).items() if size > 1)
     return f"{shown} parallel needs {need} GPUs, there are {given.hardware.gpus}"
 
 

@@ -8,6 +8,7 @@ from collections import Counter
 from dataclasses import dataclass
 from itertools import islice
 
+from lading.engines import gpus
 from lading.engines.base import Engine, HardwareFacts, ModelFacts, RuleInput, Violation
 from lading.errors import InvalidParameters
 from lading.spec import units
@@ -82,12 +83,15 @@ def _of_memory(engine: Engine, params: Params, facts: Facts) -> Infeasible | Non
     hardware = facts.hardware
     if facts.model is None or hardware is None:
         return None
-    available = hardware.gpu_memory_bytes if hardware.gpus else hardware.memory_bytes
+    on_host = not hardware.gpus or gpus.kept_off(engine, params)
+    if not on_host and gpus.by_layers(engine):
+        return None  # its layers are on both: its own rule knows
+    available = hardware.memory_bytes if on_host else hardware.gpu_memory_bytes
     estimate = engine.memory(params, facts.model, hardware)
     if available is None or estimate is None or estimate.total_bytes <= available:
         return None
     parts = f"weights {units.show_bytes(estimate.weights_bytes)}, KV cache {units.show_bytes(estimate.kv_bytes)}"
-    place = "a GPU" if hardware.gpus else "this host"
+    place = "this host" if on_host else "a GPU"
     return Infeasible(
         rule="memory",
         reason=f"about {units.show_bytes(estimate.total_bytes)} needed ({parts}), {place} has {units.show_bytes(available)}",
