@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import json
 import time
 from collections.abc import AsyncGenerator, Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass
@@ -10,6 +9,7 @@ from types import TracebackType
 from typing import Any, Self, TypeVar
 
 import aiohttp
+from pydantic_core import from_json
 
 from lading.engines.base import Probe
 from lading.errors import LadingError, NotReady, ServerSilent, ServingError, WrongModelServed
@@ -22,21 +22,34 @@ _PAUSE_S = 0.1
 _HEAD = 400
 #: An answer's size that is read at most: what a server sends is not trusted.
 _LARGEST_BYTES = 16 * 2**20
+_REDIRECTS = frozenset({301, 302, 303, 307, 308})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Answer:
-    """One answer: *document* is its JSON, None where it is none."""
+    """One answer.
+
+    Attributes:
+        document: Its JSON, None where it is none: neither what is nested too deeply nor what is cut off.
+        location: Where it redirects to; redirects are never followed, a key would go with them.
+        cut: Whether more was to come than is read of an answer.
+    """
 
     status: int
     text: str
     document: Any = None
+    location: str | None = None
+    cut: bool = False
 
     @property
     def message(self) -> str:
         """What it says went wrong, in one line."""
+        if self.location is not None:
+            return f"it redirects to {printable(self.location)[:_HEAD]}"
+        if self.cut:
+            return f"its answer is longer than {_LARGEST_BYTES:,} bytes"
         error = self.document.get("error", self.document) if isinstance(self.document, dict) else None
-        found = error.get("message") if isinstance(error, dict) else error
+        found = error.get("message", error.get("detail")) if isinstance(error, dict) else error
         return " ".join(printable(str(found or self.text)).split())[:_HEAD]
 
 
@@ -79,42 +92,78 @@ class Client:
         return await self._ask("POST", path, body, within_s)
 
     async def stream(self, path: str, body: Mapping[str, Any]) -> AsyncGenerator[Any, None]:
-        """POST *body* and give the JSON of each server-sent event until ``[DONE]``.
+        """POST *body* and give the JSON object of each server-sent event until ``[DONE]``.
 
         Raises:
-            ServingError: The answer is an error, or ends early.
+            ServingError: The answer is an error, no stream of events, too long, or ends early.
             aiohttp.ClientError: The connection broke.
         """
         assert self._session is not None
-        async with self._session.post(self.base_url + path, json=dict(body)) as response:
+        url = self.base_url + path
+        async with self._session.post(url, json=dict(body), allow_redirects=False) as response:
             if response.status != 200:
-                raise refused(self.base_url + path, await _read(response))
-            async for line in response.content:
-                data = line.decode("utf-8", "replace").strip().removeprefix("data:").strip()
-                if not line.startswith(b"data:"):
-                    continue
-                if data == "[DONE]":
-                    return
-                event = json.loads(data)
-                if isinstance(event, dict) and "error" in event:
-                    raise refused(self.base_url + path, Answer(status=200, text=data, document=event))
+                raise refused(url, await _read(response))
+            async for data in _events(response, url):
+                event = _parsed(data.decode("utf-8", "replace"))
+                if not isinstance(event, dict):
+                    raise ServingError(f"{url} sent an event that is no JSON object: {_shortly(data)}")
+                if event.get("error"):
+                    raise refused(url, Answer(status=200, text="", document=event))
                 yield event
-        raise ServingError(f"{self.base_url} closed the connection in the middle of its answer")
 
     async def _ask(self, method: str, path: str, body: Mapping[str, Any] | None, within_s: float) -> Answer:
         assert self._session is not None
         async with asyncio.timeout(max(0.001, within_s)):
-            async with self._session.request(method, self.base_url + path, json=body) as response:
+            asked = self._session.request(method, self.base_url + path, json=body, allow_redirects=False)
+            async with asked as response:
                 return await _read(response)
 
 
 async def _read(response: aiohttp.ClientResponse) -> Answer:
-    text = (await response.content.read(_LARGEST_BYTES)).decode("utf-8", "replace")
-    while not response.content.at_eof() and len(text) < _LARGEST_BYTES:
-        text += (await response.content.read(_LARGEST_BYTES)).decode("utf-8", "replace")
-    with contextlib.suppress(ValueError):
-        return Answer(status=response.status, text=text, document=json.loads(text))
-    return Answer(status=response.status, text=text)
+    data = bytearray()
+    while len(data) <= _LARGEST_BYTES and (piece := await response.content.read(2**16)):
+        data += piece
+    cut = len(data) > _LARGEST_BYTES
+    text = data[:_LARGEST_BYTES].decode("utf-8", "replace")
+    location = response.headers.get("Location", "nowhere") if response.status in _REDIRECTS else None
+    document = None if cut else _parsed(text)
+    return Answer(status=response.status, text=text, document=document, location=location, cut=cut)
+
+
+def _parsed(text: str) -> Any:
+    """The JSON of *text*, None where it is none."""
+    try:
+        return from_json(text)  # bounded in depth, unlike `json`
+    except ValueError:
+        return None
+
+
+async def _events(response: aiohttp.ClientResponse, url: str) -> AsyncGenerator[bytes, None]:
+    """The data of each server-sent event before ``[DONE]``.
+
+    Raises:
+        ServingError: There was no ``[DONE]``, or too much before it.
+    """
+    rest, read_bytes = b"", 0
+    async for piece in response.content.iter_any():
+        read_bytes += len(piece)
+        if read_bytes > _LARGEST_BYTES:
+            raise ServingError(f"{url} sent more than {_LARGEST_BYTES:,} bytes, and no end of its answer")
+        *lines, rest = (rest + piece).split(b"\n")
+        for line in lines:
+            if not line.startswith(b"data:"):
+                continue
+            data = line.removeprefix(b"data:").strip()
+            if data == b"[DONE]":
+                return
+            yield data
+    if rest.removeprefix(b"data:").strip() == b"[DONE]":
+        return
+    raise ServingError(f"{url} closed the connection in the middle of its answer")
+
+
+def _shortly(data: bytes) -> str:
+    return " ".join(printable(data.decode("utf-8", "replace")).split())[:_HEAD]
 
 
 def unreachable(error: aiohttp.ClientError) -> str:
@@ -127,6 +176,8 @@ def refused(url: str, answer: Answer) -> ServingError:
     hint = None
     if answer.status in {401, 403}:
         hint = "put the key in LADING_API_KEY, or name the variable that has it with --api-key-env"
+    if answer.location is not None:
+        hint = "redirects are not followed, so that no key goes astray; name the server by its own URL"
     return ServingError(f"{url} answered {answer.status}: {answer.message}", hint=hint)
 
 
