@@ -15,10 +15,12 @@ from lading.flows import pull as flow
 from lading.sources.s3 import S3Source
 from lading.spec.pull import Choices
 from lading.spec.ref import SourceRef
+from lading.testing import faulty
 from lading.volume import find
 
 pytestmark = pytest.mark.real("minio")
 BIG = 2 << 20
+ANY = Choices(expect="any")
 FILES = {f"part-{number}.bin": random.Random(number).randbytes(BIG) for number in range(9)} | {"small.txt": b"one"}
 
 
@@ -103,3 +105,44 @@ async def test_a_version_that_was_named_keeps_its_name(bucket, tmp_path):
     done, _, _ = await pulled(bucket, volume, [("small.txt", b"two")], version="v7")
     assert done.version == "v7"
     assert content(volume, done)["small.txt"] == b"two"
+
+
+async def test_what_is_removed_meanwhile_is_left_out(bucket, minio_environment, tmp_path):
+    """And what is missing though it is still listed is told: see `tests/faults`."""
+    volume = find.create_volume(tmp_path)
+    name, _, endpoint = bucket
+    remove = partial(minio_environment.client().delete_object, Bucket=name, Key="m/part-8.bin")
+    source = Changing(S3Source(choices=Choices(endpoint=endpoint)), [remove])
+    try:
+        done = await flow.pull(source, volume, SourceRef(scheme="s3", location=f"{name}/m"), choices=ANY)
+    finally:
+        source.close()
+    assert content(volume, done) == {path: data for path, data in FILES.items() if path != "part-8.bin"}
+
+
+@pytest.mark.parametrize("plain", [True, False])
+async def test_a_listing_that_changes_between_its_pages(minio_environment, tmp_path, monkeypatch, plain):
+    """One object of the first page is removed, one replaced, and one comes at the end: what is there then is published."""
+    if not plain:
+        monkeypatch.setenv("AWS_MAX_ATTEMPTS", "3")  # listed by botocore
+    name, client = f"b-{uuid.uuid4().hex[:12]}", minio_environment.client()
+    client.create_bucket(Bucket=name)
+    files = {f"{number:04}": str(number).encode() for number in range(1003)}
+    for path, data in files.items():
+        client.put_object(Bucket=name, Key=f"m/{path}", Body=data)
+
+    def change():
+        client.delete_object(Bucket=name, Key="m/0000")
+        client.put_object(Bucket=name, Key="m/0001", Body=b"another")
+        client.put_object(Bucket=name, Key="m/9999", Body=b"new")
+
+    with faulty.serving(faulty.Upstream(minio_environment.endpoint)) as server:
+        server.plan(path=f"{name}*", skip=2, before=change)  # whether it keeps versions, the first page
+        source = S3Source(choices=Choices(endpoint=server.url))
+        try:
+            volume = find.create_volume(tmp_path)
+            done = await flow.pull(source, volume, SourceRef(scheme="s3", location=f"{name}/m"), choices=ANY)
+        finally:
+            source.close()
+    del files["0000"]
+    assert content(volume, done) == files | {"0001": b"another", "9999": b"new"}

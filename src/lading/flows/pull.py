@@ -17,7 +17,7 @@ from typing import TypeVar
 
 import lading
 from lading import transfer
-from lading.errors import Cancelled, NotPublished, SourceChanged, SourceTransient
+from lading.errors import Cancelled, NotPublished, SourceChanged, SourceMissing, SourceTransient
 from lading.events import Emit, Notice, Published, PullPlanned, Unchanged, ignore
 from lading.flows import room, sharing, signed, threads
 from lading.ports.source import KeepsManifest, Source
@@ -158,7 +158,7 @@ async def fulfil(
     while True:
         try:
             return await _fulfilled(order, source, volume, earlier, use=use, user=user, emit=emit)
-        except SourceChanged as change:
+        except (SourceChanged, SourceMissing) as change:
             newer = await _decided_again(order, source, volume) if len(earlier) < CHANGES_BORNE else None
             if newer is None:
                 raise
