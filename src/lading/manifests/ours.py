@@ -13,6 +13,18 @@ MODEL = "lading.dev/model"
 COMMAND = "lading.dev/command"
 #: Annotation: who started it, as that person's kubeconfig or notebook says.
 STARTED_BY = "lading.dev/started-by"
+#: Label: the server it belongs to, as its objects are called (`names.dns` of its name).
+SERVER = "lading.dev/server"
+#: Label: the backend that made it.
+BACKEND = "lading.dev/backend"
+#: Label: the run that owns it; without it, it is a user's and stays until it is stopped.
+LEASE = "lading.dev/lease"
+#: Annotation: the server's name as its user wrote it.
+NAME = "lading.dev/name"
+#: Annotation: of everything that was planned, lease apart: what has another one runs something else.
+DIGEST = "lading.dev/digest"
+#: Annotation: the name that requests carry.
+SERVED_NAME = "lading.dev/served-name"
 PURPOSES = ("pull", "push", "reader", "writer", "repair")
 #: Where our pods mount the claim, at its root.
 MOUNT = "/volume"
