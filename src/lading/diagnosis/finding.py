@@ -86,7 +86,7 @@ def statuses(pod: Any) -> tuple[Object, ...]:
 
 def ordered(events: Sequence[Object]) -> tuple[Object, ...]:
     """*events*, the latest last."""
-    return tuple(sorted(objects({"items": events}, "items"), key=_when))
+    return tuple(sorted(objects({"items": events}, "items"), key=when))
 
 
 def of(thing: Any, events: Sequence[Object]) -> tuple[Object, ...]:
@@ -117,16 +117,17 @@ def _about(event: Object, thing: Any) -> bool:
     return text(subject, "name") == text(thing, "metadata", "name")
 
 
-def _when(event: Object) -> float:
-    """When it was last seen; an event that was repeated has its last time in one of three places."""
+def when(event: Object) -> float:
+    """When it was last seen, in seconds; an event that was repeated has its last time in one of three places."""
     times = (
         at(event, "series", "lastObservedTime"), at(event, "lastTimestamp"), at(event, "deprecatedLastTimestamp"),
         at(event, "eventTime"), at(event, "metadata", "creationTimestamp"),
     )  # fmt: skip
-    return max((_seconds(one) for one in times), default=0.0)
+    return max((seconds(one) for one in times), default=0.0)
 
 
-def _seconds(moment: Any) -> float:
+def seconds(moment: Any) -> float:
+    """A moment as the API writes it, in seconds since 1970; 0 where it is none."""
     try:
         return datetime.fromisoformat(moment).timestamp() if isinstance(moment, str) else 0.0
     except (ValueError, OverflowError, OSError):

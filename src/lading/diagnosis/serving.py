@@ -1,50 +1,24 @@
 """Why a service does not serve: one finding from all that can be seen of it.
 
 An InferenceService says of a pod that never starts only that it is not available, and of one that serves an empty folder
-that it is ready. So its own word comes last here: first what a controller refused, then the newest pod, then the rollout.
+that it is ready. So its own word counts only where it is about itself: first what its controller refused, then the newest
+pod, then the rollout.
 """
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+import dataclasses
 
-from lading.diagnosis.finding import Finding, Object
+from lading.diagnosis import (
+    finding,
+    serving_classes,
+    serving_evidence,
+    serving_kserve,
+    serving_pods,
+    serving_rollout,
+)
+from lading.diagnosis.finding import Finding
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Evidence:
-    """What was seen of one service, at one moment; whatever could not be read is left out.
-
-    Attributes:
-        name: Of the service, as its user knows it.
-        namespace: Where all of it is.
-        pods: Of the service, old ones too; a bare pod alone will do.
-        replica_sets: Of its Deployment.
-        deployment: The Deployment, also the one that KServe made (``NAME-predictor``).
-        service: The InferenceService; None: there is none, or not yet.
-        runtimes: ServingRuntimes of the namespace and ClusterServingRuntimes; None: not asked.
-        claim: The PersistentVolumeClaim that holds the weights.
-        storage_class: Of the claim.
-        events: Of the namespace; those of other objects, and stale ones, are left out here.
-        logs: Last lines of each pod by its name, oldest first; of the run before, where it restarted.
-        seen: Names at the model's path as the running server sees them; None: not looked at.
-        model_path: The folder on the claim that was asked for.
-        waited_s: Since it was applied, in seconds.
-    """
-
-    name: str
-    namespace: str = ""
-    pods: Sequence[Object] = ()
-    replica_sets: Sequence[Object] = ()
-    deployment: Object | None = None
-    service: Object | None = None
-    runtimes: Sequence[Object] | None = None
-    claim: Object | None = None
-    storage_class: Object | None = None
-    events: Sequence[Object] = ()
-    logs: Mapping[str, Sequence[str]] = field(default_factory=dict)
-    seen: Sequence[str] | None = None
-    model_path: str = ""
-    waited_s: float = 0.0
+Evidence = serving_evidence.Evidence
+_MAY_SETTLE = frozenset({"class-missing", "claim-missing", "no-volume", "provisioning-failed", "volume-missing"})
 
 
 def diagnose(evidence: Evidence) -> Finding | None:
@@ -53,6 +27,35 @@ def diagnose(evidence: Evidence) -> Finding | None:
     ``Finding.fatal`` ends a wait at once: waiting longer cannot help. ``Finding.evidence`` is the line that shows it, and
     ``Finding.cause`` one of `lading.diagnosis.serving_classes.CLASSES`.
     """
-    from lading.diagnosis import pods
+    found = (
+        _empty(evidence)
+        or serving_kserve.found(evidence)
+        or serving_rollout.not_created(evidence)
+        or _of_pod(evidence)
+        or serving_rollout.late(evidence)
+        or serving_rollout.not_reconciled(evidence)
+    )
+    if found is None:
+        return None
+    told = serving_classes.told(found, serving_evidence.values(evidence, found))
+    if found.cause in _MAY_SETTLE and evidence.waited_s < serving_pods.SETTLE_S:
+        return dataclasses.replace(told, fatal=False)  # a claim that is on its way says the same
+    return told
 
-    return next(filter(None, (pods.watching(pod, evidence.events) for pod in evidence.pods)), None)
+
+def _of_pod(evidence: Evidence) -> Finding | None:
+    for pod in serving_evidence.newest_pods(evidence):
+        found = serving_pods.of(evidence, pod)
+        if found is not None:
+            return serving_rollout.beside_the_old(evidence, found)
+    return None
+
+
+def _empty(evidence: Evidence) -> Finding | None:
+    """The running server sees nothing: what was asked for was not there, and kubelet made it."""
+    if evidence.seen is None or any(name != "lost+found" for name in evidence.seen):
+        return None
+    where = f"{evidence.model_path or '/'} of claim {finding.name(evidence.claim)}"
+    sentence = f"the server sees an empty folder: there was no {where}, and kubelet made one"
+    seen = ", ".join(evidence.seen) or "nothing"
+    return Finding(cause="empty-folder", sentence=sentence, remedy="", evidence=(f"at the model's path the server sees: {seen}",))  # fmt: skip
