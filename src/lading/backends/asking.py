@@ -18,7 +18,7 @@ Result = TypeVar("Result")
 PROMPT = "Hello"
 #: The longest a first answer of two tokens may take once the server says that it is ready.
 FIRST_ANSWER_S = 120.0
-_PAUSE_S = 0.1
+PAUSE_S = 0.1
 _HEAD = 400
 #: An answer's size that is read at most: what a server sends is not trusted.
 _LARGEST_BYTES = 16 * 2**20
@@ -209,25 +209,30 @@ async def until_answering(
     await _until_healthy(client, started, deadline, check)
     within_s = min(FIRST_ANSWER_S, deadline - time.monotonic())
     try:
-        name = await _watched(_served(client, served_name, within_s), check)
-        answer = await _watched(_first_answer(client, name, deadline), check)
+        name = await watched(_served(client, served_name, within_s), check)
+        answer = await watched(_first_answer(client, name, deadline), check)
     except TimeoutError:
         raise ServerSilent(
             f"the server at {client.base_url} says it is ready, but did not answer a request of 2 tokens in {max(0.0, within_s):.3g} s",
             hint="its log may say why; a server without a free slot or with a stuck engine behaves so",
         ) from None
     except aiohttp.ClientError as error:
-        await _while_it_dies(check)
+        await while_it_dies(check)
         raise NotReady(f"the server at {client.base_url} broke off its first answer: {error}") from error
     _compare(client, name, answer)
     return name
 
 
-async def _while_it_dies(check: Callable[[], None]) -> None:
+async def pause(left_s: float) -> None:
+    """Before the next look, not beyond what is left."""
+    await asyncio.sleep(min(PAUSE_S, max(0.0, left_s)))
+
+
+async def while_it_dies(check: Callable[[], None]) -> None:
     """A broken connection is often the first sign of a death: give *check* a second to see it, and raise."""
     for _ in range(10):
         check()
-        await asyncio.sleep(_PAUSE_S)
+        await asyncio.sleep(PAUSE_S)
 
 
 async def probes(client: Client, wanted: Sequence[Probe], *, within_s: float = 5.0) -> dict[str, Any]:
@@ -286,7 +291,7 @@ async def _until_healthy(client: Client, started: float, deadline: float, check:
     while (left_s := deadline - time.monotonic()) > 0:
         check()
         try:
-            answer = await _watched(client.get("/health", within_s=min(5.0, left_s)), check)
+            answer = await watched(client.get("/health", within_s=min(5.0, left_s)), check)
         except TimeoutError:
             if left_s > 1.0:  # else it is the deadline that cut it short, and what was seen before says more
                 last = "/health does not answer"
@@ -296,7 +301,7 @@ async def _until_healthy(client: Client, started: float, deadline: float, check:
             if answer.status in {200, 401, 403, 404, 405, 501}:
                 return
             last = f"/health says {answer.status} {answer.message}"
-        await asyncio.sleep(min(_PAUSE_S, max(0.0, left_s)))
+        await pause(left_s)
     raise NotReady(
         f"the server at {client.base_url} was not ready after {time.monotonic() - started:.3g} s: {last}",
         hint="give it longer with --deadline, or look at its log",
@@ -319,10 +324,10 @@ async def _first_answer(client: Client, name: str, deadline: float) -> Answer:
         answer = await _asked_both_ways(client, name, within_s)
         if answer.status == 200:
             return answer
-        if answer.status != 503 or time.monotonic() + _PAUSE_S > deadline:
+        if answer.status != 503 or time.monotonic() + PAUSE_S > deadline:
             failure = refused(client.base_url, answer)
             raise NotReady(failure.message, hint=failure.hint)
-        await asyncio.sleep(_PAUSE_S)
+        await asyncio.sleep(PAUSE_S)
 
 
 async def _asked_both_ways(client: Client, name: str, within_s: float) -> Answer:
@@ -351,13 +356,13 @@ def _wrong(client: Client, wanted: str, found: Sequence[str]) -> WrongModelServe
     )
 
 
-async def _watched(work: Coroutine[Any, Any, Result], check: Callable[[], None]) -> Result:
+async def watched(work: Coroutine[Any, Any, Result], check: Callable[[], None]) -> Result:
     """The result of *work*, cancelled as soon as *check* raises."""
     task = asyncio.ensure_future(work)
     try:
         while not task.done():
             check()
-            await asyncio.wait({task}, timeout=_PAUSE_S)
+            await asyncio.wait({task}, timeout=PAUSE_S)
         return task.result()
     finally:
         if not task.done():
