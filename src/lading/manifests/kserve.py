@@ -1,23 +1,28 @@
-"""KServe: a ServingRuntime that holds the whole command line, and the InferenceService that uses it on a claim.
+"""KServe: an engine, decided to the last parameter, as objects: its runtime holds the whole command line, its service the claim.
 
 Facts of the real controller that shaped this: arguments of runtime and service are concatenated (so all are in the
-runtime); the claim's path must be a folder (a file is mounted as a file and the server dies); without a probe of our
-own "Ready" means a listening port; with a claim that one node may mount, a rolling update waits for ever.
+runtime); without a probe of our own "Ready" means a listening port. See `lading.manifests.kserve_service` for the rest.
 """
 
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
-from lading.manifests import names, pod
+from lading.manifests import kserve_llm, kserve_service, names, pod
+from lading.manifests import target as targets
+from lading.manifests.kserve_servers import CONTAINER, Protocol, container, security, server, server_for, volumes
+from lading.manifests.kserve_service import Mode, Runtime, Service
 from lading.manifests.target import Target
 from lading.manifests.yaml import render
 
-CONTAINER = "kserve-container"
-"""KServe mounts the weights into the container of this name."""
-_FORMATS = {"vllm": ("vLLM", "v2"), "llama.cpp": ("gguf", None)}
+__all__ = ["CONTAINER", "engine_service", "inference_service", "llm_objects", "server_service"]
+
+#: KServe's name of what an engine loads, and the protocols its runtime lists: the defaulter asks v2 of ``vLLM``.
+_FORMATS: Mapping[str, tuple[str, tuple[str, ...]]] = {"vllm": ("vLLM", ("v2",)), "llama.cpp": ("gguf", ())}
 
 
 def inference_service(target: Target) -> str:
-    """Both objects in one file.
+    """The ServingRuntime and the InferenceService of *target* in one file.
 
     Raises:
         InvalidParameters: The engine refuses its parameters.
@@ -26,7 +31,7 @@ def inference_service(target: Target) -> str:
         target, "A KServe InferenceService (Standard mode) with its ServingRuntime.", "kserve-inferenceservice.yaml"
     )
     return render(
-        [_runtime(target), _service(target)],
+        kserve_service.objects(engine_service(target)),
         head=head,
         notes=[
             {("spec", "containers", 0, "startupProbe"): pod.PROBE_NOTE},
@@ -42,51 +47,95 @@ def inference_service(target: Target) -> str:
     )
 
 
-def _runtime(target: Target) -> dict[str, Any]:
-    model_format, protocol = _format(target)
-    spec: dict[str, Any] = {"supportedModelFormats": [{"name": model_format, "autoSelect": False}], "multiModel": False}
-    if protocol:
-        spec["protocolVersions"] = [protocol]
-    spec["containers"] = [pod.container(target, CONTAINER, template=True)]
-    volumes = pod.volumes(target)
-    if volumes:
-        spec["volumes"] = volumes
-    return {
-        "apiVersion": "serving.kserve.io/v1alpha1",
-        "kind": "ServingRuntime",
-        "metadata": pod.metadata(target, _runtime_name(target)),
-        "spec": spec,
-    }
+def engine_service(target: Target, *, runtime: str | None = None, mode: Mode = "Standard", **more: Any) -> Service:
+    """The service of an engine.
+
+    Args:
+        target: What runs.
+        runtime: The ServingRuntime or ClusterServingRuntime of the cluster that runs it: the arguments of the parameters
+            alone are added to its own.
+        mode: The deployment mode.
+        more: Further fields of `Service`.
+
+    Raises:
+        InvalidParameters: The engine refuses its parameters.
+    """
+    model_format, protocols = _FORMATS.get(target.engine.name, (names.dns(target.engine.name), ()))
+    values: dict[str, Any] = {
+        "name": target.name, "namespace": target.namespace, "claim": target.claim, "path": target.model.claim_path,
+        "model_format": model_format, "mode": mode, "gpus": targets.gpus(target), "resources": pod.resources(target),
+    }  # fmt: skip
+    if runtime is not None:
+        return Service(**{**values, "runtime": runtime, "args": _added(target), "env": _env(target), **more})
+    made = pod.container(target, CONTAINER, template=True)
+    if mode == "Knative":
+        del made["startupProbe"]  # Knative has none
+    made["securityContext"] = security(root=True)
+    own = Runtime(container=made, volumes=pod.volumes(target), protocols=protocols)
+    return Service(**{**values, "runtime": own, **more})
 
 
-def _service(target: Target) -> dict[str, Any]:
-    model_format, protocol = _format(target)
-    model: dict[str, Any] = {"modelFormat": {"name": model_format}, "runtime": _runtime_name(target)}
-    if protocol:
-        model["protocolVersion"] = protocol
-    model["storageUri"] = f"pvc://{target.claim}/{target.model.claim_path}"
-    resources = pod.resources(target)
-    if resources:
-        model["resources"] = resources
-    return {
-        "apiVersion": "serving.kserve.io/v1beta1",
-        "kind": "InferenceService",
-        "metadata": pod.metadata(target, target.name, annotations={"serving.kserve.io/deploymentMode": "Standard"}),
-        "spec": {
-            "predictor": {
-                "minReplicas": 1,
-                "maxReplicas": 1,
-                "deploymentStrategy": {"type": "Recreate"},
-                "model": model,
-            }
-        },
-    }
+def server_service(
+    *, name: str, served_name: str, model_format: str, protocol: Protocol | None = None, server_name: str | None = None,
+    image: str | None = None, mode: Mode = "Standard", **more: Any,
+) -> Service:  # fmt: skip
+    """The service of a model server beside the engines (`kserve_servers.SERVERS`).
+
+    Args:
+        name: The service's name.
+        served_name: What clients ask for.
+        model_format: As `ModelServer.formats` has it.
+        protocol: None: the server's usual one.
+        server_name: None: the first that loads the format over the protocol.
+        image: None: the server's own.
+        mode: The deployment mode.
+        more: Further fields of `Service`; `claim` and `path` are needed.
+
+    Raises:
+        InvalidInput: No server does that.
+    """
+    of = server(server_name) if server_name else server_for(model_format, protocol)
+    spoken = protocol or of.protocols[0]
+    made = container(
+        of, model_format, name=name, served_name=served_name, protocol=spoken, knative=mode == "Knative", image=image
+    )
+    listed = tuple(one for one in of.protocols if one != "openai")
+    runtime = Runtime(container=made, volumes=volumes(of), protocols=listed, version=of.formats.get(model_format))
+    asked = None if spoken == "openai" else spoken
+    return Service(name=name, model_format=model_format, runtime=runtime, protocol=asked, mode=mode, **more)
 
 
-def _runtime_name(target: Target) -> str:
-    return names.dns(f"{target.name}-runtime", longest=63)
+def llm_objects(target: Target, **more: Any) -> tuple[dict[str, Any], ...]:
+    """The LLMInferenceService of an engine, for a cluster that has the kind.
+
+    Raises:
+        InvalidParameters: The engine refuses its parameters.
+    """
+    target = replace(target, port=kserve_llm.PORT)
+    service = engine_service(target, **more)
+    assert isinstance(service.runtime, Runtime)
+    made = dict(service.runtime.container)
+    return (kserve_llm.llm_inference_service(service, made, served_name=target.served_name),)
 
 
-def _format(target: Target) -> tuple[str, str | None]:
-    """The model format that ties both objects together; KServe's defaulter asks protocol v2 of ``vLLM``."""
-    return _FORMATS.get(target.engine.name, (names.dns(target.engine.name), None))
+def _added(target: Target) -> tuple[str, ...]:
+    """The part of the command line that parameters alone make: the runtime knows its model, name and port."""
+    plain = _flags(targets.container_command(replace(target, params={}, program=None)).argv)
+    made = [flag for flag in _flags(targets.container_command(target).argv) if flag not in plain]
+    return tuple(pod.literal(word, template=True) for flag in made for word in flag)
+
+
+def _flags(argv: Sequence[str]) -> list[tuple[str, ...]]:
+    """Each flag with its values."""
+    groups: list[tuple[str, ...]] = []
+    for word in argv:
+        if word.startswith("--") or not groups:
+            groups.append((word,))
+        else:
+            groups[-1] = (*groups[-1], word)
+    return groups
+
+
+def _env(target: Target) -> tuple[Mapping[str, Any], ...]:
+    """The user's variables; the engine's own are the runtime's."""
+    return tuple({"name": key, "value": pod.literal(value, template=True)} for key, value in sorted(target.env.items()))

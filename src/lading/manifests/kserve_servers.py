@@ -4,7 +4,7 @@ A server that finds no model may still listen (sklearnserver does, on an empty f
 itself under its served name, never for an open port.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 from urllib.parse import quote
@@ -35,8 +35,8 @@ class ModelServer:
     Attributes:
         formats: KServe's names of what it loads, each with the version its runtimes list.
         protocols: What it speaks, the usual first.
-        args: From the served name, as the container gets it.
-        env: From the format and the served name.
+        args, env: As the container gets them; ``{name}`` is the served name, ``{class}`` that of *classes*.
+        classes: What the server itself calls what loads a format.
         root: Whether its image runs as root.
         shared_memory: Whether its processes share memory.
     """
@@ -45,68 +45,64 @@ class ModelServer:
     image: str
     formats: Mapping[str, str]
     protocols: tuple[Protocol, ...]
-    args: Callable[[str], tuple[str, ...]] = lambda name: ()
-    env: Callable[[str, str], Mapping[str, str]] = field(default=lambda model_format, name: {})
+    args: tuple[str, ...] = ()
+    env: Mapping[str, str] = field(default_factory=dict)
+    classes: Mapping[str, str] = field(default_factory=dict)
     root: bool = False
     shared_memory: bool = False
 
+    def filled(self, text: str, model_format: str, name: str) -> str:
+        """*text* of *args* or *env* for one model."""
+        return text.replace("{class}", self.classes.get(model_format, "")).replace("{name}", name)
 
-def _kserve(name: str) -> tuple[str, ...]:
-    """How KServe's own servers are called."""
-    return (f"--model_name={name}", f"--model_dir={MOUNT}", f"--http_port={PORT}")
 
-
+#: How KServe's own servers are called.
+_KSERVE = ("--model_name={name}", f"--model_dir={MOUNT}", f"--http_port={PORT}")
+_MLSERVER = {
+    "MLSERVER_MODEL_IMPLEMENTATION": "{class}",
+    "MLSERVER_MODEL_NAME": "{name}",
+    "MLSERVER_MODEL_URI": MOUNT,
+    "MLSERVER_HTTP_PORT": str(PORT),
+    "MLSERVER_GRPC_PORT": "9000",
+}
 _MLSERVER_CLASSES = {
     "sklearn": "mlserver_sklearn.SKLearnModel",
     "xgboost": "mlserver_xgboost.XGBoostModel",
     "lightgbm": "mlserver_lightgbm.LightGBMModel",
     "mlflow": "mlserver_mlflow.MLflowRuntime",
 }
-
-
-def _mlserver(model_format: str, name: str) -> Mapping[str, str]:
-    return {
-        "MLSERVER_MODEL_IMPLEMENTATION": _MLSERVER_CLASSES[model_format],
-        "MLSERVER_MODEL_NAME": name,
-        "MLSERVER_MODEL_URI": MOUNT,
-        "MLSERVER_HTTP_PORT": str(PORT),
-        "MLSERVER_GRPC_PORT": "9000",
-    }
-
-
-def _triton(name: str) -> tuple[str, ...]:
-    return (
-        "tritonserver", f"--model-repository={MOUNT}", f"--http-port={PORT}", "--grpc-port=9000", "--allow-http=true",
-        "--allow-grpc=true",
-    )  # fmt: skip
-
+_TRITON = (
+    "tritonserver", f"--model-repository={MOUNT}", f"--http-port={PORT}", "--grpc-port=9000", "--allow-http=true",
+    "--allow-grpc=true",
+)  # fmt: skip
 
 SERVERS: Mapping[str, ModelServer] = {
     one.name: one
     for one in (
         ModelServer(
             name="sklearnserver", image=f"docker.io/kserve/sklearnserver:{RELEASE}", formats={"sklearn": "1"},
-            protocols=("v1", "v2"), args=_kserve,
+            protocols=("v1", "v2"), args=_KSERVE,
         ),
         ModelServer(
             name="xgbserver", image=f"docker.io/kserve/xgbserver:{RELEASE}", formats={"xgboost": "1"},
-            protocols=("v1", "v2"), args=_kserve,
+            protocols=("v1", "v2"), args=_KSERVE,
         ),
         ModelServer(
             name="lgbserver", image=f"docker.io/kserve/lgbserver:{RELEASE}", formats={"lightgbm": "3"},
-            protocols=("v1", "v2"), args=_kserve,
+            protocols=("v1", "v2"), args=_KSERVE,
         ),
         ModelServer(
             name="huggingfaceserver", image=f"docker.io/kserve/huggingfaceserver:{RELEASE}",
-            formats={"huggingface": "1"}, protocols=("openai", "v1", "v2"), args=_kserve, shared_memory=True,
+            formats={"huggingface": "1"}, protocols=("openai", "v1", "v2"), args=_KSERVE, shared_memory=True,
         ),
         ModelServer(
             name="mlserver", image="docker.io/seldonio/mlserver:1.7.1",
-            formats={"sklearn": "1", "xgboost": "2", "lightgbm": "4", "mlflow": "2"}, protocols=("v2",), env=_mlserver,
+            formats={"sklearn": "1", "xgboost": "2", "lightgbm": "4", "mlflow": "2"}, protocols=("v2",), env=_MLSERVER,
+            classes=_MLSERVER_CLASSES,
         ),
         ModelServer(
             name="tritonserver", image="nvcr.io/nvidia/tritonserver:24.12-py3", formats={"triton": "2"},
-            protocols=("v2",), args=_triton, root=True, shared_memory=True,
+            protocols=("v2",), args=_TRITON, root=True, shared_memory=True,
         ),
     )
 }  # fmt: skip
@@ -121,7 +117,8 @@ def server(name: str) -> ModelServer:
     if name not in SERVERS:
         meant = nearest(name, list(SERVERS))
         raise InvalidInput(
-            f"{name!r} is no model server that is known here", hint=f"did you mean {meant}?" if meant else ", ".join(SERVERS)
+            f"{name!r} is no model server that is known here",
+            hint=f"did you mean {meant}?" if meant else ", ".join(SERVERS),
         )
     return SERVERS[name]
 
@@ -138,13 +135,22 @@ def server_for(model_format: str, protocol: Protocol | None = None) -> ModelServ
         spoken = sorted({spoken for one in loading for spoken in one.protocols})
         raise InvalidInput(
             f"no model server here serves {model_format} over {protocol or 'any protocol'}",
-            hint=f"{model_format} is served over {', '.join(spoken)}" if spoken else "name a runtime of your own: --runtime",
+            hint=f"{model_format} is served over {', '.join(spoken)}"
+            if spoken
+            else "name a runtime of your own: --runtime",
         )
     return found
 
 
 def container(
-    of: ModelServer, model_format: str, *, name: str, served_name: str, protocol: Protocol, knative: bool = False, image: str | None = None
+    of: ModelServer,
+    model_format: str,
+    *,
+    name: str,
+    served_name: str,
+    protocol: Protocol,
+    knative: bool = False,
+    image: str | None = None,
 ) -> dict[str, Any]:
     """The container of a runtime for one service called *name*.
 
@@ -152,11 +158,10 @@ def container(
     """
     called = "{{.Name}}" if served_name == name else pod.literal(served_name, template=True)
     made: dict[str, Any] = {"name": CONTAINER, "image": image or of.image}
-    args, env = of.args(called), of.env(model_format, called)
-    if args:
-        made["args"] = list(args)
-    if env:
-        made["env"] = [{"name": key, "value": value} for key, value in env.items()]
+    if of.args:
+        made["args"] = [of.filled(word, model_format, called) for word in of.args]
+    if of.env:
+        made["env"] = [{"name": key, "value": of.filled(value, model_format, called)} for key, value in of.env.items()]
     made["ports"] = [{"containerPort": PORT, "protocol": "TCP"}]
     asked = called if served_name == name else quote(served_name, safe="")
     made.update(_probes(_READY[protocol].format(name=asked), knative=knative))

@@ -26,7 +26,9 @@ ACCELERATORS = "opendatahub.io/recommended-accelerators"
 SHARED = frozenset({"ReadWriteMany", "ReadOnlyMany"})
 #: How long Knative waits for a revision; its own ten minutes are short for large weights.
 _PROGRESS = ("serving.knative.dev/progress-deadline", "1800s")
-_FILES = re.compile(r"\.(gguf|safetensors|bin|pkl|pickle|joblib|bst|ubj|json|onnx|pt|pth|zip|tar|tgz|gz)$", re.IGNORECASE)
+_FILES = re.compile(
+    r"\.(gguf|safetensors|bin|pkl|pickle|joblib|bst|ubj|json|onnx|pt|pth|zip|tar|tgz|gz)$", re.IGNORECASE
+)
 _CLAIM = re.compile(r"[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?")
 _NAME = re.compile(r"[a-z]([-a-z0-9]*[a-z0-9])?")
 #: KServe's defaulter writes this protocol for these formats: a runtime that does not list it is refused then.
@@ -135,7 +137,9 @@ def storage_uri(claim: str, path: str) -> str:
         InvalidInput: Not a claim's name, not a folder below its root, or a pattern.
     """
     if not _CLAIM.fullmatch(claim):
-        raise InvalidInput(f"{claim!r} is no name of a claim", hint="pvc://CLAIM/MODEL/VERSION, in the service's own namespace")
+        raise InvalidInput(
+            f"{claim!r} is no name of a claim", hint="pvc://CLAIM/MODEL/VERSION, in the service's own namespace"
+        )
     folder = path.strip("/")
     parts = folder.split("/") if folder else []
     if any(part in {"", ".", ".."} or not part.isprintable() for part in parts):
@@ -173,7 +177,7 @@ def serving_runtime(service: Service, runtime: Runtime) -> dict[str, Any]:
     return {
         "apiVersion": f"{GROUP}/v1alpha1",
         "kind": "ServingRuntime",
-        "metadata": _metadata(service, runtime_name(service.name), notes),
+        "metadata": metadata(service, runtime_name(service.name), notes),
         "spec": spec,
     }
 
@@ -186,7 +190,7 @@ def inference_service(service: Service) -> dict[str, Any]:
     return {
         "apiVersion": f"{GROUP}/v1beta1",
         "kind": "InferenceService",
-        "metadata": _metadata(service, service.name, notes),
+        "metadata": metadata(service, service.name, notes),
         "spec": {"predictor": {**_predictor(service), "model": _model(service)}},
     }
 
@@ -226,7 +230,8 @@ def _model(service: Service) -> dict[str, Any]:
     return model
 
 
-def _metadata(service: Service, name: str, notes: Mapping[str, str]) -> dict[str, Any]:
+def metadata(service: Service, name: str, notes: Mapping[str, str]) -> dict[str, Any]:
+    """The head of one object called *name*, with *notes* among its annotations."""
     made: dict[str, Any] = {"name": name}
     if service.namespace:
         made["namespace"] = service.namespace
