@@ -96,6 +96,8 @@ def server_service(
     """
     of = server(server_name) if server_name else server_for(model_format, protocol)
     spoken = protocol or of.protocols[0]
+    if image is None and more.get("gpus"):
+        image = f"{of.image}{of.on_gpus}"
     made = container(
         of, model_format, name=name, served_name=served_name, protocol=spoken, knative=mode == "Knative", image=image
     )

@@ -50,8 +50,9 @@ def _pod(service: Service, container: dict[str, Any]) -> dict[str, Any]:
         "livenessProbe": _probe(6),
     }
     made.pop("volumeMounts", None)  # the preset brings shared memory of its own
-    if service.resources:
-        made["resources"] = dict(service.resources)
+    wanted = kserve_service.resources(service)
+    if wanted:
+        made["resources"] = wanted
     pod: dict[str, Any] = {"securityContext": {"runAsNonRoot": True, "runAsUser": USER}, "containers": [made]}
     if service.service_account:
         pod["serviceAccountName"] = service.service_account

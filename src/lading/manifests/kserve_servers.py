@@ -39,6 +39,7 @@ class ModelServer:
         classes: What the server itself calls what loads a format.
         root: Whether its image runs as root.
         shared_memory: Whether its processes share memory.
+        on_gpus: What its image's tag ends with where it is to use GPUs.
     """
 
     name: str
@@ -50,6 +51,7 @@ class ModelServer:
     classes: Mapping[str, str] = field(default_factory=dict)
     root: bool = False
     shared_memory: bool = False
+    on_gpus: str = ""
 
     def filled(self, text: str, model_format: str, name: str) -> str:
         """*text* of *args* or *env* for one model."""
@@ -93,7 +95,7 @@ SERVERS: Mapping[str, ModelServer] = {
         ),
         ModelServer(
             name="huggingfaceserver", image=f"docker.io/kserve/huggingfaceserver:{RELEASE}",
-            formats={"huggingface": "1"}, protocols=("openai", "v1", "v2"), args=_KSERVE, shared_memory=True,
+            formats={"huggingface": "1"}, protocols=("openai", "v1", "v2"), args=_KSERVE, shared_memory=True, on_gpus="-gpu",
         ),
         ModelServer(
             name="mlserver", image="docker.io/seldonio/mlserver:1.7.1",
@@ -187,8 +189,8 @@ def security(*, root: bool) -> dict[str, Any]:
 
 
 def _probes(path: str, *, knative: bool) -> dict[str, Any]:
-    asked = {"httpGet": {"path": path, "port": PORT}, "periodSeconds": 10, "timeoutSeconds": 5}
-    readiness = {"readinessProbe": {**asked, "failureThreshold": 3}}
+    asked = {"httpGet": {"path": path, "port": PORT}, "timeoutSeconds": 5}
+    readiness = {"readinessProbe": {**asked, "periodSeconds": 10, "failureThreshold": 3}}
     if knative:  # which has no startup probe
         return readiness
-    return {"startupProbe": {**asked, "failureThreshold": _FIRST_MINUTES * 6}, **readiness}
+    return {"startupProbe": {**asked, "periodSeconds": 2, "failureThreshold": _FIRST_MINUTES * 30}, **readiness}

@@ -225,9 +225,18 @@ def _model(service: Service) -> dict[str, Any]:
         model["args"] = list(service.args)
     if not own and service.env:
         model["env"] = [dict(one) for one in service.env]
-    if service.resources:
-        model["resources"] = dict(service.resources)
+    wanted = resources(service)
+    if wanted:
+        model["resources"] = wanted
     return model
+
+
+def resources(service: Service) -> dict[str, Any]:
+    """Requests and limits, the GPUs among the limits."""
+    made = dict(service.resources)
+    if service.gpus:
+        made["limits"] = {**made.get("limits", {}), "nvidia.com/gpu": str(service.gpus)}
+    return made
 
 
 def metadata(service: Service, name: str, notes: Mapping[str, str]) -> dict[str, Any]:
