@@ -23,6 +23,8 @@ LEASE = "lading.dev/lease"
 NAME = "lading.dev/name"
 #: Annotation: of everything that was planned, lease apart: what has another one runs something else.
 DIGEST = "lading.dev/digest"
+#: Annotation: the claim and the folder on it that it serves.
+SERVED_FROM = "lading.dev/served-from"
 #: Annotation: the name that requests carry.
 SERVED_NAME = "lading.dev/served-name"
 PURPOSES = ("pull", "push", "reader", "writer", "repair")
