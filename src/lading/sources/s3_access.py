@@ -5,6 +5,7 @@ all there is to know of a store (`lading.sources.s3_plain`) nothing else is aske
 something, botocore is (`lading.sources.s3_botocore`): it knows more, and takes half a second of a processor to load.
 """
 
+import sys
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -13,7 +14,7 @@ from datetime import UTC, datetime
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from lading.errors import InvalidInput, LadingError, SourceError
+from lading.errors import InvalidInput, SourceError
 from lading.sources import s3_plain
 from lading.sources import s3_signing as signing
 from lading.sources.connection import Get, without_secrets
@@ -133,14 +134,12 @@ class Access:
         """What botocore raises, in our words; *shown* is what was asked for, *missing* tells of what is not there by its code."""
         try:
             yield
-        except LadingError:
-            raise
-        except Exception as error:
+        except _of_botocore() as error:
             from lading.sources import s3_faults
 
             endpoint = without_secrets(self.client.meta.endpoint_url)
-            s3_faults.raise_told(error, shown, endpoint=endpoint, signed=self.signed, missing=missing)
-            raise
+            told = s3_faults.told(error, shown, endpoint=endpoint, signed=self.signed, missing=missing)
+            raise told from (None if s3_faults.may_hold_a_secret(error) else error)
 
     def _keys(self) -> signing.Keys | None:
         return self._plain.keys if self._plain else self._store.keys()
@@ -157,6 +156,15 @@ class Access:
             known = _Address(base=base, region=region)
             self._addresses[bucket] = known
         return known
+
+
+def _of_botocore() -> tuple[type[Exception], ...]:
+    """What botocore raises; looked up when something was raised, and nothing before botocore was loaded."""
+    if "botocore" not in sys.modules:
+        return ()
+    from botocore.exceptions import BotoCoreError, ClientError
+
+    return BotoCoreError, ClientError
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

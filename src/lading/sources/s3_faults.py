@@ -33,42 +33,55 @@ _CREDENTIALS = (
 )
 
 
-def raise_told(
+def told(
     error: Exception,
     shown: str,
     *,
     endpoint: str,
     signed: bool,
     missing: Callable[[str], SourceError] | None = None,
-) -> None:
-    """Raise what *error* of botocore means; nothing for other errors.
+) -> SourceError:
+    """What *error* of botocore means.
 
     *shown* is what was asked for, of the store at *endpoint*; *missing* tells of what is not there by its code.
     """
-    if isinstance(error, ClientError):
-        code = str(error.response.get("Error", {}).get("Code", "unknown"))
-        if error.operation_name in _GIVES_KEYS:
-            raise SourceDenied(f"{shown}: {error.operation_name} gave no keys ({code})", hint=_CREDENTIALS) from error
-        if missing is not None and code in _MISSING:
-            raise missing(code) from error
-        raise _told(shown, code, error.response, signed=signed) from error
-    if isinstance(error, NoCredentialsError):
-        raise SourceDenied(f"no credentials for {shown} were found", hint=_CREDENTIALS) from error
-    if isinstance(error, SSOError | TokenRetrievalError):
-        profile = os.environ.get("AWS_PROFILE", "default")
-        raise SourceDenied(f"{shown}: {error}", hint=f"aws sso login --profile {profile}") from error
-    if isinstance(error, CredentialRetrievalError):
-        raise not_given(shown, error) from None
-    if isinstance(error, SSLError):
-        raise SourceError(
-            f"the certificate of {endpoint} cannot be trusted", hint="name your CA bundle in AWS_CA_BUNDLE"
-        ) from error
-    if isinstance(error, HTTPClientError | BotoConnectionError):
-        raise SourceTransient(
-            f"{endpoint} cannot be reached: {_reason(error)}", hint="is --endpoint right, is the server up?"
-        ) from error
-    if isinstance(error, BotoCoreError):
-        raise SourceError(f"{shown}: {error}") from error
+    match error:
+        case ClientError():
+            means = _answered(error, shown, signed=signed, missing=missing)
+        case NoCredentialsError():
+            means = SourceDenied(f"no credentials for {shown} were found", hint=_CREDENTIALS)
+        case SSOError() | TokenRetrievalError():
+            profile = os.environ.get("AWS_PROFILE", "default")
+            means = SourceDenied(f"{shown}: {error}", hint=f"aws sso login --profile {profile}")
+        case CredentialRetrievalError():
+            means = not_given(shown, error)
+        case SSLError():
+            means = SourceError(
+                f"the certificate of {endpoint} cannot be trusted", hint="name your CA bundle in AWS_CA_BUNDLE"
+            )
+        case HTTPClientError() | BotoConnectionError():
+            means = SourceTransient(
+                f"{endpoint} cannot be reached: {_reason(error)}", hint="is --endpoint right, is the server up?"
+            )
+        case _:
+            means = SourceError(f"{shown}: {error}")
+    return means
+
+
+def may_hold_a_secret(error: Exception) -> bool:
+    """Whether *error* has the words of a program that gives credentials: they are not shown, in a traceback neither."""
+    return isinstance(error, CredentialRetrievalError)
+
+
+def _answered(
+    error: ClientError, shown: str, *, signed: bool, missing: Callable[[str], SourceError] | None
+) -> SourceError:
+    code = str(error.response.get("Error", {}).get("Code", "unknown"))
+    if error.operation_name in _GIVES_KEYS:
+        return SourceDenied(f"{shown}: {error.operation_name} gave no keys ({code})", hint=_CREDENTIALS)
+    if missing is not None and code in _MISSING:
+        return missing(code)
+    return _refused(shown, code, error.response, signed=signed)
 
 
 def not_given(shown: str, error: CredentialRetrievalError) -> SourceDenied:
@@ -79,7 +92,7 @@ def not_given(shown: str, error: CredentialRetrievalError) -> SourceDenied:
     )
 
 
-def _told(shown: str, code: str, response: Mapping[str, Any], *, signed: bool) -> SourceError:
+def _refused(shown: str, code: str, response: Mapping[str, Any], *, signed: bool) -> SourceError:
     """What a store's refusal means."""
     metadata = response.get("ResponseMetadata", {})
     status = int(metadata.get("HTTPStatusCode", 0))
