@@ -107,6 +107,7 @@ ANSWERS = (
     Published(name="schema-listed", kind=own.SchemaListed, what="One document, as `lading schema` lists it."),
     Published(name="schemas-written", kind=own.SchemasWritten, what="What `lading schema --write` wrote."),
     Published(name="serve-plan", kind=serving.ServePlan, what="What `lading serve --dry-run` would start."),
+    Published(name="server-listed", kind=serving.ServerListed, what="A server, of `lading serve --list`."),
     Published(name="served", kind=serving.Served, what="A server that `lading serve` started."),
     Published(name="shown-version", kind=weights.ShownVersion, what="One version, as `lading show` shows it."),
     Published(name="source-model", kind=weights.SourceModel, what="A model at a source, as `lading ls` lists it."),

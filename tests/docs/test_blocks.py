@@ -75,7 +75,7 @@ def test_blocks(path, place, tmp_path, record_property, request):
     finally:
         os.chdir(before)
         subprocess.run(
-            [sys.executable, "-m", "lading", "stop", "--all"], capture_output=True, check=False, cwd=tmp_path
+            [sys.executable, "-m", "lading", "stop", "--all", "--yes"], capture_output=True, check=False, cwd=tmp_path
         )
     record_property("blocks", counts)
 

@@ -235,7 +235,7 @@ def test_so_does_each_line_of_those_that_start_servers(case, place):
             check(place.run(line), answer)
     finally:
         subprocess.run(
-            [sys.executable, "-m", "lading", "stop", "--all"],
+            [sys.executable, "-m", "lading", "stop", "--all", "--yes"],
             env={**os.environ, "LADING_HOME": str(place.home)}, capture_output=True, timeout=90, check=False,
         )  # fmt: skip
 

@@ -65,7 +65,8 @@ def test_a_server_is_started_asked_and_stopped_by_name(lading, engine, model, ho
     assert served.returncode == 0, served.stderr
     url = re.search(r"tiny answers at (http://127\.0\.0\.1:\d+)/v1 after", served.stdout)[1]
     assert "n_ctx: asked for 2048, runs with 2304" in served.stderr
-    assert "has no manifest" in served.stderr
+    assert "is not on a manifest" in served.stderr
+    assert "backend process: the model is on this machine\nengine llama.cpp: the model is gguf\n" in served.stderr
 
     for target in ("mine", url):
         answer = lading("ask", target, "Hello", "--max-tokens", "8", "--format", "json")
@@ -89,7 +90,10 @@ def test_json_tells_each_event_and_then_the_result(lading, engine, model, home):
     assert result["url"] == ready["url"]
     assert result["effective"]["n_ctx"] == 512
     assert result["argv"]
-    assert json.loads(lading("stop", "--all", "--format", "json").stdout) == {"event": "server_stopped", "name": "tiny"}
+    assert json.loads(lading("stop", "--all", "--yes", "--format", "json").stdout) == {
+        "event": "server_stopped",
+        "name": "tiny",
+    }
 
 
 @pytest.mark.real("engine")
@@ -98,7 +102,7 @@ def test_serving_the_same_twice_is_once(lading, engine, model, home):
     second = json.loads(lading("serve", model, "--format", "json").stdout.splitlines()[-1])
     assert first["url"] == second["url"]
     assert len(living(home)) == 1
-    lading("stop", "--all")
+    lading("stop", "--all", "--yes")
 
 
 def test_a_dry_run_prints_the_command_and_starts_nothing(lading, engine, model, home):
@@ -126,7 +130,7 @@ def test_a_model_on_a_volume_is_pinned_to_its_version(lading, engine, tiny_gguf,
     check("a-whole-volume", lading("serve", volume), home, tmp_path)
 
 
-async def test_stop_all_leaves_the_servers_of_a_live_run_and_clears_those_of_a_killed_one(lading, home):
+async def test_stop_all_lists_asks_and_ends_everything_of_ours_live_runs_too(lading, home):
     backend = ProcessBackend(BackendChoice(), home=home)
     with Lease.acquire(home) as live, Lease.acquire(home) as killed:
         for name, lease in (("users", None), ("live", live.id), ("killed", killed.id)):
@@ -136,12 +140,16 @@ async def test_stop_all_leaves_the_servers_of_a_live_run_and_clears_those_of_a_k
             await backend.apply(backend.plan(request))
             await backend.ready(name, within_s=20)
         killed.release()
-        done = lading("stop", "--all")
-        assert done.stdout == "users is stopped\n"
-        assert done.stderr == "killed was left by a run that was killed; it is removed\n"
-        assert await backend.names() == ("live",)
-    for name in ("users", "killed", "live"):
-        await backend.remove(name)
+        asked = lading("stop", "--all")
+        assert asked.returncode == 2
+        assert (
+            "  live  process, serves tiny, runs, of a live run\n  users  process, serves tiny, runs\n" in asked.stderr
+        )
+        assert "killed was left by a run that was killed; it is removed" in asked.stderr
+        assert await backend.names() == ("live", "users")
+        done = lading("stop", "--all", "--yes")
+        assert done.stdout == "live is stopped\nusers is stopped\n"
+        assert await backend.names() == ()
 
 
 def test_a_server_that_runs_anyway_can_be_asked_with_a_key_from_the_environment(lading, home):

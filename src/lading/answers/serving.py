@@ -1,4 +1,6 @@
-"""Answers of `lading serve`, `serve --dry-run`, `ask` and `bench --dry-run`; `stop` has its events."""
+"""Answers of `lading serve`, `serve --dry-run`, `serve --list`, `ask` and `bench --dry-run`; `stop` has its events."""
+
+from typing import Any, Literal
 
 from lading.engines.base import Value
 from lading.spec.base import Answer, Stored
@@ -24,6 +26,16 @@ class ServePlan(Stored):
     """The name clients ask for."""
     params: dict[str, Value]
     """The parameters asked for, as the engine's catalogue names them."""
+    backend: str = "process"
+    """Where it would run."""
+    image: str | None = None
+    """Of the container; null: there is none."""
+    objects: tuple[dict[str, Any], ...] = ()
+    """What would be applied to a cluster, in that order."""
+    why: tuple[str, ...] = ()
+    """What was chosen for the user, each with its reason, in words."""
+    unmanaged: bool = False
+    """Whether the model is not on a manifest: nobody vouches for its bytes."""
 
 
 class Served(Stored):
@@ -41,6 +53,39 @@ class Served(Stored):
     differences: tuple[str, ...]
     """Where what runs is not what was asked for, in words."""
     argv: tuple[str, ...]
+    backend: str = "process"
+    """Where it runs."""
+    reach: Literal["host", "cluster"] = "host"
+    """From where its URL is reached."""
+    unmanaged: bool = False
+    """Whether the model is not on a manifest: nobody vouches for its bytes."""
+
+
+class ServerListed(Answer):
+    """A server of ours, in `lading serve --list`."""
+
+    name: str
+    """What `lading stop` and `ask` call it."""
+    backend: str
+    place: str = ""
+    """Where it is beyond the backend, such as its namespace; empty for this machine."""
+    engine: str
+    """Empty where nothing says it."""
+    served_name: str
+    """The name clients ask for."""
+    model: str
+    """What it was given: a path of this machine, or on its claim."""
+    version: str | None = None
+    """Of a model on a manifest, ``model@version``; null: it is not on one, or that cannot be seen from here."""
+    state: str
+    """``runs``, ``starting``, or what keeps it from running."""
+    url: str | None = None
+    """Where clients ask it."""
+    reach: Literal["host", "cluster"] = "host"
+    """From where that is."""
+    image: str | None = None
+    of_a_run: bool = False
+    """Whether a live run (a study) holds it."""
 
 
 class Reply(Stored):

@@ -35,7 +35,7 @@ COMMANDS: dict[str, tuple[str, str, str]] = {
     "claim": ("lading.cli.claim:app", "Weights", "Make, look at, keep and recover claims; list storage classes."),
     "jobs": ("lading.cli.jobs:app", "Weights", "List, follow and cancel what runs in Jobs."),
     "serve": ("lading.cli.serve:serve", "Serving", "Start a model server and wait until it answers a real request."),
-    "stop": ("lading.cli.serve:stop", "Serving", "Stop a server that `lading serve` started."),
+    "stop": ("lading.cli.stop:stop", "Serving", "Stop a server that `lading serve` started."),
     "ask": ("lading.cli.ask:ask", "Serving", "Send one request to a server and print its answer."),
     "bench": ("lading.cli.bench:bench", "Tuning", "Measure a running server under load."),
     "tune": ("lading.cli.tune:tune", "Tuning", "Search for the best configuration of a server for a load."),

@@ -1,43 +1,37 @@
-"""`lading serve`, `lading stop`."""
+"""`lading serve`."""
 
-import shlex
 import sys
-from collections.abc import Sequence
-from typing import Annotated
+from typing import Annotated, Literal
 
 from cyclopts import Parameter
-from ruamel.yaml import YAML
-from ruamel.yaml.error import YAMLError
 
-from lading.answers.serving import Served, ServePlan
-from lading.backends.process import ProcessBackend
+from lading.cli import serve_view as view
+from lading.cli import serving_values as values
 from lading.cli.interrupt import stoppable
 from lading.cli.output import Common, Output
+from lading.cli.serving_options import ServingOptions
 from lading.errors import InvalidInput
 from lading.events import Event, ServerStarting
 from lading.flows import serve as flow
-from lading.ports.backend import Deployment
 from lading.spec import ref as refs
-from lading.spec import secret, units
-from lading.spec.study import BackendChoice
-from lading.volume import servable
-from lading.wiring import serving
+from lading.wiring import serving, serving_choice, serving_start
+from lading.wiring.serving_start import Prepared
 
 
 async def serve(
-    ref: str,
+    ref: str | None = None,
     *,
-    backend: str = "process",
+    list_: Annotated[bool, Parameter(name="--list", negative=())] = False,
     engine: str | None = None,
     set_: Annotated[tuple[str, ...], Parameter(name="--set")] = (),
     served_name: str | None = None,
     name: str | None = None,
     host: str = "127.0.0.1",
-    port: int | None = None,
-    python: str | None = None,
-    env: tuple[str, ...] = (),
+    pull: str | None = None,
     deadline: str = "10m",
     dry_run: bool = False,
+    output: Annotated[Literal["yaml"] | None, Parameter(name=["--output", "-o"])] = None,
+    options: ServingOptions | None = None,
     common: Common | None = None,
 ) -> None:
     """Start a model server and wait until it answers a real request.
@@ -45,147 +39,70 @@ async def serve(
     It stays until `lading stop NAME`. When it does not come to answer, it is removed, and the end of its log is shown.
 
     Args:
-        ref: What to serve: a model on a volume (VOL/model@version), a folder, or a GGUF file.
-        backend: Where it runs: process (on this machine).
-        engine: llama.cpp or vllm; by the model's format when not given.
+        ref: What to serve: a model on a volume (VOL/model@version) or a claim (pvc://claim/model@version), a folder, or a
+            GGUF file.
+        list_: List what runs on every backend that can be reached, and stop.
+        engine: By the model's format when not given, and said. `lading engines` lists them.
         set_: An engine parameter, such as n_parallel=4; may be repeated. `lading engines ENGINE` lists them.
         served_name: The name clients ask for; the model's name by default.
-        name: What this server is called here; the model's name by default.
-        host: The address to listen on.
-        port: The port to listen on; a free one by default.
-        python: The interpreter of the environment that has the engine; this one by default, then the PATH.
-        env: A variable for the server, NAME=value, or NAME to pass one on; may be repeated.
+        name: What this server is called; the model's name by default.
+        host: The address to listen on, on this machine.
+        pull: A volume or claim to bring REF onto first, from any source that `lading pull` takes; it is served from there.
         deadline: How long it may take until it answers, such as 30s or 10m.
-        dry_run: Print the command it would run, and stop.
+        dry_run: Print the command it would run, and the objects it would apply, and stop.
+        output: yaml: print the objects instead of applying them, for a repository.
     """
-    output = Output(common, live=_live)
-    within_s = _seconds(deadline)
-    model = servable.servable(refs.parse(ref))
-    if backend != "process":
-        raise InvalidInput(f"{backend!r} cannot start a server here", hint="use --backend process")
-    variables = _environment(env)
-    adapter = serving.process_backend(BackendChoice(kind=backend, python=python, env=variables, port=port))
-    request = serving.request(model, engine, _parameters(set_), served_name=served_name, name=name, host=host)
-    plan = adapter.plan(request)
-    if dry_run:
-        _tell_plan(output, plan, passed=[key for key, value in variables.items() if value is None])
+    said = Output(common, live=_live)
+    given = options or ServingOptions()
+    if list_:
+        await view.list_servers(said, ref, given)
         return
-    if model.unmanaged:
-        output.say(f"{model.path} has no manifest: served as it is, its format ({model.format}) was checked")
-    await _reap(adapter, output)
-    work = flow.serve(adapter, request, within_s=within_s, emit=output.event)
-    served = await stoppable(work, kept="nothing was left running", leaving=adapter.kill_started)
-    _tell_served(output, request.name, served)
+    if ref is None:
+        raise InvalidInput("name what to serve", hint="lading serve VOLUME/model, or lading serve --list")
+    within_s, parameters = values.seconds(deadline), values.parameters(set_)
+    given.choice(given.backend or "", offered=())  # its texts are read before anything is pulled or looked into
+    reference = refs.parse(await _pulled(ref, pull, common, dry_run=dry_run or output is not None))
+    chosen = await serving_choice.chosen(reference, given.backend, given.place(), emit=said.event)
+    choice = given.choice(chosen.kind, offered=serving_choice.offered())
+    ready = serving_start.prepare(
+        chosen, choice, engine, parameters, served_name=served_name, name=name, host=host
+    )  # fmt: skip
+    if output == "yaml":
+        view.print_yaml(ready)
+    elif dry_run:
+        view.tell_plan(said, ready)
+    else:
+        await _start(said, ready, within_s)
 
 
-async def stop(
-    *names: str,
-    all_: Annotated[bool, Parameter(name="--all", negative=())] = False,
-    deadline: str = "60s",
-    common: Common | None = None,
-) -> None:
-    """Stop a server that `lading serve` started.
-
-    Returns when none of its processes is left and its port is free.
-
-    Args:
-        names: What the servers are called.
-        all_: Every server that runs here, but those of a study that is being tuned.
-        deadline: How long that may take.
-    """
-    output = Output(common)
-    within_s = _seconds(deadline)
-    backend = serving.process_backend()
-    await _reap(backend, output)
-    running = await backend.names()
-    if all_ == bool(names):
-        raise InvalidInput("name the server to stop, or give --all", hint=serving.known(running))
-    unknown = [name for name in names if name not in running]
-    if unknown:
-        raise InvalidInput(f"no server is called {', '.join(unknown)}", hint=serving.known(running))
-    users = [name for name in running if not backend.belongs_to_a_run(name)]
-    for name in users if all_ else dict.fromkeys(names):
-        await flow.stop(backend, name, emit=output.event, within_s=within_s)
-        if not output.json:  # its event was the last line
-            print(f"{name} is stopped")
-
-
-async def _reap(backend: ProcessBackend, output: Output) -> None:
-    for name in await backend.reap():
-        output.say(f"{name} was left by a run that was killed; it is removed")
-
-
-def _parameters(settings: Sequence[str]) -> dict[str, object]:
-    """``["n_ctx=4096"]`` as parameters; values are read as YAML."""
-    params: dict[str, object] = {}
-    for setting in settings:
-        key, equals, value = setting.partition("=")
-        if not equals or not key:
-            raise InvalidInput(f"--set {setting} is not PARAMETER=VALUE", hint="such as --set n_parallel=4")
-        try:
-            params[key] = YAML(typ="safe", pure=True).load(value) if value else ""
-        except YAMLError:
-            params[key] = value
-    return params
-
-
-def _environment(settings: Sequence[str]) -> dict[str, str | None]:
-    """Variables with their values; None for one that is passed on."""
-    env: dict[str, str | None] = {}
-    for setting in settings:
-        key, equals, value = setting.partition("=")
-        env[key] = value if equals else None
-    for key in secret.literal(env):
-        raise InvalidInput(
-            f"--env {key}=… would show a secret to everyone on this machine",
-            hint=f"export {key}, and pass it on by its name: --env {key}",
+async def _start(said: Output, ready: Prepared, within_s: float) -> None:
+    for reason in ready.why:
+        said.say(reason)
+    if ready.unmanaged:
+        said.say(
+            f"{ready.shown} is not on a manifest: served as it is, its format ({ready.request.format}) was checked"
         )
-    return env
+    for name in await ready.backend.reap():
+        said.say(f"{name} was left by a run that was killed; it is removed")
+    await serving_start.require_startable(ready)
+    work = flow.serve(ready.backend, ready.request, within_s=within_s, emit=said.event)
+    served = await stoppable(work, kept="nothing was left running", leaving=serving_start.killing(ready.backend))
+    view.tell_served(said, ready, served)
 
 
-def _tell_plan(output: Output, plan: Deployment, *, passed: Sequence[str]) -> None:
-    env = {**plan.env, **dict.fromkeys(passed, "…")}
-    words = [*(f"{key}={value}" for key, value in env.items()), *plan.argv]
-    document = ServePlan(
-        name=plan.name,
-        engine=plan.engine.name,
-        program=plan.program,
-        argv=plan.argv,
-        argv_sha256=plan.argv_sha256,
-        env=env,
-        model=plan.model,
-        served_name=plan.served_name,
-        params=dict(plan.params),
-    )
-    output.result(document, shlex.join(words).replace("'…'", "…"))
+async def _pulled(ref: str, dest: str | None, common: Common | None, *, dry_run: bool) -> str:
+    """What is to be served: *ref*, or what it is once it was pulled to *dest*."""
+    if dest is None:
+        return ref
+    if dry_run:
+        raise InvalidInput(
+            "--pull brings weights, and this is only to print", hint=f"lading pull {ref} {dest} --dry-run"
+        )
+    from lading.cli.pull import pull
 
-
-def _tell_served(output: Output, name: str, served: flow.Served) -> None:
-    endpoint = served.ready.endpoint
-    for difference in served.differences:
-        output.say(f"note: {difference}")
-    document = Served(
-        name=name,
-        url=endpoint.base_url,
-        served_name=endpoint.served_name,
-        ready_s=round(served.ready.ready_s, 3),
-        effective=dict(served.ready.effective),
-        differences=served.differences,
-        argv=served.ready.argv or (),
-    )
-    lines = [
-        f"{endpoint.served_name} answers at {endpoint.base_url}/v1 after {units.show_seconds(served.ready.ready_s)}",
-        f'ask:  lading ask {name} "Hello"',
-        f"stop: lading stop {name}",
-    ]
-    output.result(document, "\n".join(lines))
-
-
-def _seconds(text: str) -> float:
-    try:
-        return units.parse_seconds(text)
-    except ValueError as error:
-        raise InvalidInput(f"--deadline: {error}", hint="such as --deadline 90s") from error
+    model, served = serving.pulled_as(refs.parse(ref), refs.parse(dest))
+    await pull(ref, dest, model=model, common=common)
+    return served
 
 
 def _live(event: Event) -> None:

@@ -85,9 +85,17 @@ def backend(choice: "BackendChoice") -> "Backend":
     """The backend of *choice*.
 
     Raises:
-        InvalidInput: There is none of that kind.
+        InvalidInput: There is none of that kind, or it does not know an option that was given.
     """
     kind: Callable[..., Backend] = _load("backends", choice.kind, "backend")
+    from lading.spec.study import foreign_options
+
+    for name, knowing in foreign_options(choice).items():
+        known = [one for one in knowing if one in names("backends")]
+        raise InvalidInput(
+            f"backend {choice.kind} does not know {name}",
+            hint=f"leave it out, or choose {' or '.join(known)}" if known else "leave it out",
+        )
     return kind(choice, home=home())
 
 
