@@ -336,6 +336,25 @@ class ServerStopped(Stored):
     name: str
 
 
+class ImageProgress(Stored):
+    """Bytes of a container image that have arrived, of those known of so far; both 0 as the pull begins."""
+
+    event: Literal["image_progress"] = "image_progress"
+    image: str
+    done_bytes: int
+    total_bytes: int
+
+
+class ImagePulled(Stored):
+    """An image that was not on this machine is there now."""
+
+    event: Literal["image_pulled"] = "image_pulled"
+    image: str
+    size_bytes: int
+    """As it was transferred."""
+    seconds: float
+
+
 class LevelStarted(Stored):
     """Load of one level begins."""
 
@@ -452,6 +471,7 @@ Event = Annotated[
     | PushPlanned | FilePushed | Pushed
     | Failed | CommandEnded | PermissionsRepaired | VerifyProgress | FileBad | Verified
     | RepairPlanned | Repaired
+    | ImageProgress | ImagePulled
     | ServerStarting | ServerReady | ServerStopped | LevelStarted | LevelProgress | LevelMeasured | LevelNotMeasured
     | StudyPlanned | TrialStarted | PhaseStarted | TrialEnded | StudyEnded | Wrote,
     Discriminator("event"),

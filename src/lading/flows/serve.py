@@ -8,7 +8,7 @@ from typing import Any
 
 from lading.engines import effective
 from lading.events import Emit, ServerReady, ServerStarting, ServerStopped
-from lading.ports.backend import Backend, Deployment, Ready, ServeRequest
+from lading.ports.backend import Backend, Deployment, Narrates, Ready, ServeRequest
 
 TEARDOWN_S = 60.0
 
@@ -100,9 +100,20 @@ def answered(deployment: Deployment, ready: Ready) -> ServerReady:
     )
 
 
-async def _started(backend: Backend, deployment: Deployment, within_s: float, emit: Emit) -> Served:
+async def begin(backend: Backend, deployment: Deployment, emit: Emit) -> None:
+    """Apply *deployment*, and tell of what takes time meanwhile.
+
+    Raises:
+        ServingError: As `Backend.apply`.
+    """
+    if isinstance(backend, Narrates):
+        backend.narrate(emit)
     emit(starting(deployment))
     await backend.apply(deployment)
+
+
+async def _started(backend: Backend, deployment: Deployment, within_s: float, emit: Emit) -> Served:
+    await begin(backend, deployment, emit)
     ready = await backend.ready(deployment.name, within_s=within_s)
     told = answered(deployment, ready)
     emit(told)

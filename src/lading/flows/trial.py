@@ -146,8 +146,7 @@ async def _live(now: Attempt, deployment: Deployment) -> Outcome:
 async def _start(now: Attempt, deployment: Deployment, deadline_s: float) -> Endpoint:
     setup = now.setup
     with now.during("start", deadline_s):
-        setup.emit(serve.starting(deployment))
-        await setup.backend.apply(deployment)
+        await serve.begin(setup.backend, deployment, setup.emit)
     left_s = deadline_s - now.seconds["start"]
     with now.during("ready", left_s):
         ready = await setup.backend.ready(now.name, within_s=left_s)

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol, runtime_checkable
 
 from lading.engines.base import Engine, Value
+from lading.events import Emit
 from lading.tuning.trial import Params
 
 
@@ -214,3 +215,11 @@ class Tells(Protocol):
         Raises:
             ServingError: It is not there, or cannot be asked.
         """
+
+
+@runtime_checkable
+class Narrates(Protocol):
+    """What a `Backend` that takes its time can do beside: tell what it does meanwhile."""
+
+    def narrate(self, emit: Emit) -> None:
+        """Tell *emit* what happens from now on while it applies and waits: an image is pulled, a pod is not scheduled."""
