@@ -14,6 +14,7 @@ from lading.placement import helper, preflight, users
 
 RBAC = Path(__file__).parents[2] / "deploy" / "rbac"
 ROLE = yaml.safe_load((RBAC / "role.yaml").read_text())
+SERVING = yaml.safe_load((RBAC / "serving" / "role.yaml").read_text())
 CLUSTER_ROLE = yaml.safe_load((RBAC / "cluster-facts" / "clusterrole.yaml").read_text())
 READING = {"get", "list", "watch"}
 
@@ -28,6 +29,14 @@ NEEDED = (
     *(Right("get", kind) for kind in (kinds.SECRET, kinds.CONFIG_MAP, kinds.SERVICE_ACCOUNT)),
     Right("watch", kinds.EVENT),
 )  # fmt: skip
+#: What `lading.backends.deployment` and `kserve` do beyond that.
+NEEDED_TO_SERVE = (
+    *(Right(verb, kind) for kind in (kinds.DEPLOYMENT, kinds.SERVICE, kinds.INFERENCE_SERVICE, kinds.SERVING_RUNTIME)
+      for verb in ("get", "list", "create", "patch", "delete")),
+    *(Right(verb, kinds.LEASE) for verb in ("list", "create", "patch", "delete")),
+    *(Right("delete", kind) for kind in (kinds.REPLICA_SET, kinds.POD)),
+    Right("list", kinds.ENDPOINT_SLICE), Right("list", kinds.REPLICA_SET), Right("get", kinds.POD, sub="log"),
+)  # fmt: skip
 #: What would let a user of the namespace do more than keep models on claims.
 TOO_MUCH = (
     Right("list", kinds.SECRET), Right("create", kinds.SECRET), Right("delete", kinds.CLAIM), Right("patch", kinds.POD),
@@ -39,7 +48,7 @@ TOO_MUCH = (
 
 
 def test_no_rule_has_a_wildcard_or_a_verb_that_gives_rights():
-    for rule in (*ROLE["rules"], *CLUSTER_ROLE["rules"]):
+    for rule in (*ROLE["rules"], *SERVING["rules"], *CLUSTER_ROLE["rules"]):
         words = {word for part in ("apiGroups", "resources", "verbs") for word in rule[part]}
         assert not words & {"*", "escalate", "bind", "impersonate", "update", "deletecollection"}
 
@@ -61,6 +70,17 @@ async def test_the_namespace_s_user_may_do_what_is_needed_and_nothing_of_what_is
         assert await cluster.get(kinds.NAMESPACE, namespace.name), "its own, for OpenShift's ranges"
         lacking = await cluster.missing(TOO_MUCH)
     assert set(map(_bare, TOO_MUCH)) == set(map(_bare, lacking))
+
+
+@pytest.mark.real("cluster")
+async def test_who_may_serve_may_do_what_that_needs_and_no_more_about_rights_and_secrets(namespace):
+    namespace.allow_serving()
+    for_serving = {kinds.DEPLOYMENT.resource, kinds.INFERENCE_SERVICE.resource}
+    still = [right for right in TOO_MUCH if right.kind.resource not in for_serving]
+    async with Cluster(connection(kubeconfig=namespace.kubeconfig)) as cluster:
+        assert await cluster.missing([*NEEDED, *NEEDED_TO_SERVE]) == ()
+        lacking = await cluster.missing(still)
+    assert set(map(_bare, still)) == set(map(_bare, lacking))
 
 
 @pytest.mark.real("cluster")

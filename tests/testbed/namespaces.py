@@ -159,6 +159,12 @@ class Namespace:
                 if unbound and claim["spec"].get("storageClassName") == storage_class:
                     self.bind(claim["metadata"]["name"], retain=False)
 
+    def allow_serving(self) -> None:
+        """Give the user the rights of ``deploy/rbac/serving``, too."""
+        for document in shipped_role("serving"):
+            self.apply(document)
+            self.apply(_binding(document["metadata"]["name"]))
+
     def minio(self) -> minio.Minio:
         """A MinIO of this namespace: ``endpoint`` reaches it from here, ``in_cluster`` from pods."""
         folder = self.folder / f"minio-{secrets.token_hex(3)}"
@@ -209,10 +215,10 @@ def sweep(api: Api) -> list[str]:
     return left
 
 
-def shipped_role() -> list[dict[str, Any]]:
-    """The Roles that ``deploy/rbac`` gives a namespace's user."""
+def shipped_role(component: str = "") -> list[dict[str, Any]]:
+    """The Roles that ``deploy/rbac``, or a component of it, gives a namespace's user."""
     documents: list[dict[str, Any]] = []
-    for path in sorted((ROOT / "deploy" / "rbac").glob("*.yaml")):
+    for path in sorted((ROOT / "deploy" / "rbac" / component).glob("*.yaml")):
         documents += YAML(typ="safe", pure=True).load_all(path)
     return [document for document in documents if document and document["kind"] == "Role"]
 
