@@ -14,6 +14,9 @@ WRONG = {
     "another-engines-name": ["vllm", "--param", "tp_size"],
     "gone": ["vllm", "--param", "--swap-space"],
     "reserved": ["llama.cpp", "--param", "port"],
+    "sglang-of-vllm": ["sglang", "--param", "max_num_seqs"],
+    "sglang-gone": ["sglang", "--param", "--disable-cuda-graph"],
+    "sglang-secret": ["sglang", "--param", "api-key"],
     "secret": ["vllm", "--param", "api-key"],
     "nothing-near": ["llama.cpp", "--param", "qqqqqqq"],
     "option": ["vllm", "--parm", "max_num_seqs"],
@@ -25,6 +28,9 @@ SHOWN = {
     "vllm-search": ["vllm", "--search"],
     "vllm-kv_cache_dtype": ["vllm", "--param", "kv_cache_dtype"],
     "vllm-tp": ["vllm", "--param", "-tp"],
+    "sglang-search": ["sglang", "--search"],
+    "sglang-rules": ["sglang", "--rules"],
+    "sglang-tp": ["sglang", "--param", "--tensor-parallel-size"],
     "llamacpp-n_parallel": ["llama.cpp", "--param", "n_parallel"],
 }
 
@@ -49,6 +55,7 @@ def test_what_is_shown(case, lading):
     [
         ([], "engine", 2),
         (["vllm"], "engine-parameter", 300),
+        (["sglang"], "engine-parameter", 500),
         (["llama.cpp", "--search"], "engine-parameter", 15),
         (["vllm", "--rules"], "engine-rule", 20),
         (["vllm", "--param", "--max-num-seqs"], "engine-parameter", 1),

@@ -1,8 +1,8 @@
-"""Both engines keep the contract of an engine."""
+"""All engines keep the contract of an engine."""
 
 import pytest
 
-from lading.engines import llamacpp, vllm
+from lading.engines import llamacpp, sglang, vllm
 from lading.testing.engines import EngineContract
 
 
@@ -24,3 +24,13 @@ class TestVllm(EngineContract):
     @pytest.fixture
     def breach(self):
         return {"max_num_seqs": 512, "max_num_batched_tokens": 256}
+
+
+class TestSGLang(EngineContract):
+    @pytest.fixture
+    def engine(self):
+        return sglang.ENGINE
+
+    @pytest.fixture
+    def breach(self):
+        return {"dp_size": 2, "attn_dp_size": 2, "tp_size": 4}

@@ -2,7 +2,7 @@
 
 import pytest
 
-from lading.engines import llamacpp, vllm
+from lading.engines import llamacpp, sglang, vllm
 from lading.testing.toy_engine import study
 from lading.tuning import search as searches
 from lading.tuning import space as spaces
@@ -17,7 +17,7 @@ def dimension(parameter):
     return {kind: [bound(found.low), bound(found.high)], "log": found.log}
 
 
-@pytest.mark.parametrize("engine", [llamacpp.ENGINE, vllm.ENGINE], ids=lambda engine: engine.name)
+@pytest.mark.parametrize("engine", [llamacpp.ENGINE, sglang.ENGINE, vllm.ENGINE], ids=lambda engine: engine.name)
 @pytest.mark.parametrize("method", ["auto", "random", "tpe"])
 def test_every_range_worth_searching_is_a_dimension(engine, method):
     dimensions = {name: dimension(one) for name, one in engine.parameters.items() if one.search is not None}

@@ -14,7 +14,13 @@ from lading.engines.base import Engine
 from lading.errors import MissingProgram
 
 #: How a program is got, for the hint of its absence.
-INSTALL: Mapping[str, str] = {"llama.cpp": 'pip install "lading[demo]"', "vllm": "pip install vllm"}
+INSTALL: Mapping[str, str] = {
+    "llama.cpp": 'pip install "lading[demo]"',
+    "sglang": "pip install sglang",
+    "vllm": "pip install vllm",
+}
+#: How a program that is a Python module is called; it is run by the interpreter of its environment.
+_AS_MODULE = "python3 -m "
 #: Programs that can also be run as a Python module.
 MODULES: Mapping[str, str] = {"vllm": "vllm.entrypoints.cli.main"}
 
@@ -39,7 +45,7 @@ def find(engine: Engine, python: str | None) -> Program:
     """
     interpreter = _interpreter(python) if python else sys.executable
     for name in engine.programs:
-        found = _xllamacpp(interpreter) if name == "xllamacpp" else _executable(name, interpreter)
+        found = _here(name, interpreter)
         if found is not None:
             return found
     raise MissingProgram(
@@ -57,6 +63,22 @@ def _interpreter(python: str) -> str:
             hint="give the path of the environment's `bin/python`",
         )
     return str(Path(found).absolute())  # not resolved: the link says which environment it is
+
+
+def _here(name: str, interpreter: str) -> Program | None:
+    if name == "xllamacpp":
+        return _xllamacpp(interpreter)
+    if name.startswith(_AS_MODULE):
+        return _module(name, interpreter)
+    return _executable(name, interpreter)
+
+
+def _module(program: str, interpreter: str) -> Program | None:
+    """``python3 -m package.module``, where *interpreter* has that package."""
+    module = program.removeprefix(_AS_MODULE)
+    if not _has_module(interpreter, module.partition(".")[0]):
+        return None
+    return Program(name=program, prefix=(interpreter, "-m", module))
 
 
 def _xllamacpp(interpreter: str) -> Program | None:

@@ -26,7 +26,7 @@ def engines(
     Without ENGINE: the engines there are. With it: all its parameters, in the order of their names.
 
     Args:
-        engine: An engine's name: vllm, llama.cpp.
+        engine: An engine's name: vllm, sglang, llama.cpp.
         param: Say all about one parameter; any spelling the engine takes.
         search: Only parameters with a range worth searching.
         rules: The checks before launch instead of the parameters.

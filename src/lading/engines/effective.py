@@ -3,12 +3,13 @@
 Answers are foreign: whatever is not of the expected shape is passed over, nothing is made up.
 """
 
+import json
 import re
 import shlex
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from lading.engines.base import Value
+from lading.engines.base import Parameter, Value
 
 #: Asked for, these say "you decide": whatever runs is no difference.
 _UNSAID: tuple[Value, ...] = (None, "auto", -1)
@@ -131,6 +132,42 @@ def _vllm_log(log: Sequence[str]) -> dict[str, Value]:
         elif match := re.search(r"Available KV cache memory: ([0-9.]+) GiB", line):
             found["kv_cache_gib"] = _scalar(match[1])
     return found
+
+
+def sglang(answers: Mapping[str, Any], log: Sequence[str], parameters: Mapping[str, Parameter]) -> dict[str, Value]:
+    """SGLang: all its parameters as it resolved them, the length and served name that it lists, its version, its cache."""
+    info = answers.get("server_info")
+    info = info if isinstance(info, Mapping) else answers.get("get_server_info")
+    told: dict[str, Value] = {name: _plain(_at(info, name)) for name in parameters}
+    told |= _sglang_log(log)
+    told["served_name"] = _text(_at(answers, "models", "data", 0, "id")) or _text(
+        _at(answers, "model_info", "served_model_name")
+    )
+    told["context_length"] = _int(_at(answers, "models", "data", 0, "max_model_len")) or told.get("context_length")
+    per_rank = _int(_at(info, "internal_states", 0, "effective_max_running_requests_per_dp"))
+    if per_rank is not None:
+        told["max_running_requests"] = per_rank * (_int(_at(info, "attn_dp_size")) or 1)
+    told["version"] = _text(_at(info, "version"))
+    return {name: value for name, value in told.items() if value is not None}
+
+
+def _sglang_log(log: Sequence[str]) -> dict[str, Value]:
+    """Of the line that a server writes once it knows what its memory allows: tokens of cache, and the length."""
+    found: dict[str, Value] = {}
+    for line in log:
+        if match := re.search(r"max_total_num_tokens=(\d{1,15}),.* context_len=(\d{1,15}),", line):
+            found |= {"kv_cache_tokens": int(match[1]), "context_length": int(match[2])}
+    return found
+
+
+def _plain(value: Any) -> Value:
+    """*value* as a parameter of it is compared: a list or document as its compact JSON text."""
+    if isinstance(value, list | Mapping):
+        try:
+            return json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False)
+        except (TypeError, ValueError, RecursionError):
+            return None
+    return value if isinstance(value, bool | int | float | str) else None
 
 
 def _scalar(text: str) -> Value:

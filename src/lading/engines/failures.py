@@ -67,6 +67,26 @@ VLLM: tuple[Sign, ...] = (
 )  # fmt: skip
 
 
+SGLANG: tuple[Sign, ...] = (
+    Sign(r"[Aa]ddress already in use|EADDRINUSE|port at \d+ is not available in", _PORT.name, _PORT.kind, _PORT.hint),
+    Sign(r"unrecognized arguments: |invalid choice: |argument -.*: (?:invalid|expected|must be)|ambiguous option|the following arguments are required", "bad-argument", "configuration", "`lading engines sglang` lists what 0.5.23 takes; is this version the one installed?"),
+    Sign(r"Not enough memory\. Please try to increase --mem-fraction-static", "out-of-memory", "configuration", "raise mem_fraction_static or tp_size: the weights leave no cache"),
+    Sign(r"The memory capacity is unbalanced", "gpu-occupied", "infrastructure", "something else holds memory of one of these GPUs: `nvidia-smi` shows what"),
+    Sign(r"CUDA out of memory|torch\.OutOfMemoryError|CUDA error: out of memory|HIP out of memory|std::bad_alloc|MemoryError|Capture cuda graph failed.*memory", "out-of-memory", "configuration", "lower mem_fraction_static, cuda_graph_max_bs_decode or chunked_prefill_size"),
+    Sign(r"is not supported for the current GPU\. Minimum capability|no kernel image is available|[Bb]float16 is only supported on GPUs", "unsupported-gpu", "configuration", "choose another quantization or dtype: this GPU is too old for it"),
+    Sign(r"[Nn]o CUDA GPUs are available|NVIDIA driver .* too old|CUDA driver version is insufficient|No accelerator \(CUDA|No HIP GPUs|invalid device ordinal", "no-gpu", "infrastructure", "`nvidia-smi` shows what the machine has; is the driver loaded?"),
+    Sign(r"NCCL error|ncclInternalError|ncclSystemError|Connection reset by peer|DistNetworkError", "communication", "infrastructure", "workers could not talk to each other: try again; NCCL_DEBUG=INFO says more"),
+    Sign(r"Repository Not Found|is not a local folder and is not a valid model identifier|Can't load the configuration of|No such file or directory: .*config\.json|Unrecognized model in|HFValidationError", "model-not-found", "configuration", "look at the path: SGLang takes a folder with config.json"),
+    Sign(r"HeaderTooLarge|InvalidHeaderDeserialization|MetadataIncompleteBuffer|Error while deserializing header|Cannot find any model weights|SafetensorError", "model-corrupt", "configuration", "`lading verify` compares the files with their manifest; pull them again"),
+    Sign(r"Model architectures .* (?:are not supported|failed)", "model-unsupported", "configuration", "a newer SGLang may know this architecture"),
+    Sign(r"context_length \(\d+\) is greater than the derived", "bad-argument", "configuration", "lower context_length to the model's own length"),
+    Sign(r"No module named '?sglang|sglang: (?:command )?not found", "program-missing", "infrastructure", "install sglang into that environment"),
+    Sign(r"warmup error: |health check timed out during warmup", "no-answer", "unknown", "it started and answered nothing; behind a proxy, NO_PROXY must name its own address"),
+    Sign(r"ValueError: |NotImplementedError: |AssertionError", "bad-argument", "configuration", "SGLang refused these parameters together: the line says which"),
+    Sign(r"Scheduler hit an exception|scheduler died|Received sigquit from a child process", "crash", "unknown", "the lines above it say why"),
+)  # fmt: skip
+
+
 def classify(signs: Sequence[Sign], log: Sequence[str], returncode: int | None) -> LaunchFailure:
     """The first of *signs* that the log shows, else what the exit status says, else unknown.
 
@@ -84,6 +104,7 @@ def reason(line: str) -> str:
     """*line* without what a logger puts in front of it: time, level, process."""
     text = re.sub(r"^\s*(?:\((?:EngineCore|Worker|APIServer)[^)]*\)\s*)?", "", line)
     text = re.sub(r"^(?:[0-9]+\.){2,}[0-9]+ [A-Z] (?:\S+ +)?", "", text)
+    text = re.sub(r"^\[\d{4}-\d\d-\d\d \d\d:\d\d:\d\d[^\]]{0,40}\]\s*", "", text)
     text = re.sub(r"^(?:DEBUG|INFO|WARNING|ERROR|CRITICAL) [0-9:. -]+(?:\[[^\]]*\]\s*)?", "", text)
     return text.strip() or line.strip()
 

@@ -1,6 +1,6 @@
 """One value of one parameter: read from what a person wrote, into the form in which equals compare equal.
 
-Numbers may be written as vLLM takes them (``8k`` is 8,000 and ``8K`` is 8,192), switches as words, choices in any case.
+Numbers may be written as vLLM takes them (``8k`` is 8,000 and ``8K`` is 8,192) or SGLang (``8Ki``), switches as words, choices in any case.
 A document or a list becomes its compact JSON text with sorted keys: a `Value` stays hashable.
 """
 
@@ -14,7 +14,7 @@ from typing import Any
 from lading.engines.base import Parameter, Value
 
 _SWITCHES = {"true": True, "on": True, "yes": True, "1": True, "false": False, "off": False, "no": False, "0": False}
-_HUMAN = re.compile(r"([+-]?[0-9]+(?:\.[0-9]+)?)([kmgtKMGT]?)")
+_HUMAN = re.compile(r"([+-]?[0-9]+(?:\.[0-9]+)?)([kmgt]|[KMGT]i?)?")
 _SCALE = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "t": 10**12, "K": 2**10, "M": 2**20, "G": 2**30, "T": 2**40}
 
 
@@ -113,15 +113,19 @@ def _switch(raw: object) -> bool:
 
 def _whole(parameter: Parameter, raw: object) -> int:
     match = _HUMAN.fullmatch(raw) if isinstance(raw, str) else None
-    number = float(match[1]) * _SCALE[match[2]] if match and "." in match[1] else None
+    number = float(match[1]) * _scale(match) if match and "." in match[1] else None
     if match and number is None:
-        return int(match[1]) * _SCALE[match[2]]
+        return int(match[1]) * _scale(match)
     if isinstance(raw, int | float) and not isinstance(raw, bool):
         number = raw
     if number is None or not math.isfinite(number) or number != int(number):
         words = "".join(f" or {word}" for word in parameter.choices)
         raise ValueError(f"{raw!r} is not a whole number{words}")
     return int(number)
+
+
+def _scale(match: re.Match[str]) -> int:
+    return _SCALE[(match[2] or "").removesuffix("i")]
 
 
 def _number(raw: object) -> float:

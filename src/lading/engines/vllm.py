@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
 from typing import Any
 
-from lading.engines import effective, failures, memory, rules, values
+from lading.engines import effective, failures, flags, memory, rules
 from lading.engines.base import (
     Command,
     HardwareFacts,
@@ -102,16 +102,7 @@ def _argv(launch: Launch, catalogue: Mapping[str, Parameter], params: Params) ->
     yield from (launch.model, "--served-model-name", launch.served_name)
     yield from ("--host", launch.host, "--port", str(launch.port))
     for name in sorted(params):
-        yield from _flag(catalogue[name], params[name])
-
-
-def _flag(parameter: Parameter, value: Value) -> tuple[str, ...]:
-    flag = parameter.flags[0]
-    if parameter.kind == "bool":
-        return (flag,) if value else parameter.off_flags[:1]
-    if parameter.many:
-        return (flag, *(str(item) for item in values.document(value)))
-    return (f"{flag}={value}",) if str(value).startswith("-") else (flag, str(value))
+        yield from flags.words(catalogue[name], params[name])
 
 
 ENGINE = Vllm()

@@ -16,7 +16,11 @@ MOUNT = "/mnt/models"
 PORT = 8080
 CLAIM_PLACEHOLDER = "my-models-claim"
 #: How a program is called inside its image; others start by the image's own entry point.
-ENTRY: Mapping[str, tuple[str, ...]] = {"llama-server": ("/app/llama-server",), "vllm serve": ("vllm", "serve")}
+ENTRY: Mapping[str, tuple[str, ...]] = {
+    "llama-server": ("/app/llama-server",),
+    "vllm serve": ("vllm", "serve"),
+    "python3 -m sglang.launch_server": ("python3", "-m", "sglang.launch_server"),
+}
 #: What an engine is given so that it can be asked about itself while it is measured; it opens doors that a service keeps shut.
 MEASURING_ONLY = frozenset({"VLLM_SERVER_DEV_MODE"})
 
@@ -117,7 +121,9 @@ def command_of(target: Target, model: str, *, host: str, program: str) -> Comman
         InvalidParameters: The engine refuses its parameters.
     """
     params = {**_unlike(target, program), **target.params}
-    launch = Launch(model=model, served_name=target.served_name, host=host, port=target.port, params=params, program=program)
+    launch = Launch(
+        model=model, served_name=target.served_name, host=host, port=target.port, params=params, program=program
+    )
     return target.engine.command(launch)
 
 
