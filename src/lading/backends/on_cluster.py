@@ -11,13 +11,21 @@ import asyncio
 import hashlib
 import json
 import time
-from collections.abc import AsyncIterator, Coroutine, Mapping, Sequence
+from collections.abc import AsyncIterator, Collection, Coroutine, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, TypeVar
 
-from lading.backends import asking, on_cluster_lease, on_cluster_proof, on_cluster_removal, on_cluster_route, record
+from lading.backends import (
+    asking,
+    on_cluster_lease,
+    on_cluster_proof,
+    on_cluster_removal,
+    on_cluster_route,
+    on_cluster_told,
+    record,
+)
 from lading.backends import on_cluster_scene as scenes
 from lading.backends.on_cluster_form import Form
 from lading.backends.on_cluster_scene import Scene, Stuck, Tell
@@ -31,7 +39,7 @@ from lading.engines.base import Engine, Launch
 from lading.errors import InvalidInput, NotReady, ServerDied, ServingError
 from lading.manifests import names, ours, serving
 from lading.manifests.target import ENTRY, MEASURING_ONLY, MOUNT, PORT, container_program
-from lading.ports.backend import Deployment, Endpoint, OnClaim, Ready, ServeRequest
+from lading.ports.backend import Deployment, Endpoint, OnClaim, Ready, Running, ServeRequest
 from lading.spec import secret
 from lading.spec.study import BackendChoice
 
@@ -210,9 +218,13 @@ class OnCluster:
         """As `lading.ports.backend.Backend.reap`, of the namespace."""
         return await LOOP.awaited(self._reap())
 
+    async def servers(self) -> tuple[Running, ...]:
+        """As `lading.ports.backend.Tells.servers`, of the namespace."""
+        return await LOOP.awaited(self._servers())
+
     @asynccontextmanager
-    async def reached(self, name: str) -> AsyncIterator[str]:
-        """A base URL that this process may ask the server at, until the block is left; not for measuring.
+    async def reached(self, name: str) -> AsyncIterator[Endpoint]:
+        """As `lading.ports.backend.Tells.reached`; not for measuring.
 
         On the loop that asks: unlike the rest, it is used where it is entered.
 
@@ -221,8 +233,9 @@ class OnCluster:
         """
         async with self._cluster(name) as cluster:
             service = await self._service(cluster, name)
+            served_name = on_cluster_told.said(await self._objects(cluster, name), ours.SERVED_NAME)
             async with self._route(cluster, name, service) as url:
-                yield url
+                yield Endpoint(base_url=url, served_name=served_name)
 
     # ------------------------------------------------------------------------------------------------------ steps
 
@@ -388,6 +401,30 @@ class OnCluster:
             found = [one for one in await self._objects(cluster) if one]
         return tuple(sorted({_name_of(one) for one in found}))
 
+    async def _servers(self) -> tuple[Running, ...]:
+        async with Cluster(self._connection(None)) as cluster:
+            ours_here = await self._objects(cluster)
+            leases = {lease for one in ours_here if (lease := _lease_of(one))}
+            dead = await on_cluster_lease.dead(cluster, leases, cluster.namespace, home=self._home)
+            held = leases - set(dead)
+            named = sorted({_name_of(one) for one in ours_here})
+            return tuple(
+                [await self._told(cluster, [one for one in ours_here if _name_of(one) == name], held) for name in named]
+            )
+
+    async def _told(self, cluster: Cluster, objects: Sequence[Object], held: Collection[str]) -> Running:
+        name = _name_of(objects[0])
+        pods = await cluster.list(kinds.POD, labels=self.form.pods(names.dns(name)))
+        service = await cluster.find(kinds.SERVICE, self.form.service(names.dns(name)))
+        return on_cluster_told.running(
+            self.form,
+            objects,
+            pods,
+            namespace=cluster.namespace,
+            url=on_cluster_route.url(service, namespace=cluster.namespace) if service else None,
+            of_a_run=_lease_of(objects[0]) in held,
+        )
+
     async def _reap(self) -> tuple[str, ...]:
         async with Cluster(self._connection(None)) as cluster:
             leases = {_name_of(one): lease for one in await self._objects(cluster) if (lease := _lease_of(one))}
@@ -486,6 +523,7 @@ def marked(
         ours.NAME: request.name,
         ours.DIGEST: digest,
         ours.SERVED_NAME: request.served_name,
+        ours.ENGINE: request.engine.name,
         ours.SERVED_FROM: f"{claim.claim}/{claim.path.strip('/')}".rstrip("/"),
     }
     made = []

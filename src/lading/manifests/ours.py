@@ -27,6 +27,8 @@ DIGEST = "lading.dev/digest"
 SERVED_FROM = "lading.dev/served-from"
 #: Annotation: the name that requests carry.
 SERVED_NAME = "lading.dev/served-name"
+#: Annotation: the engine that serves it.
+ENGINE = "lading.dev/engine"
 PURPOSES = ("pull", "push", "reader", "writer", "repair")
 #: Where our pods mount the claim, at its root.
 MOUNT = "/volume"
