@@ -8,14 +8,17 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from lading.manifests import kserve_llm, kserve_service, names, pod
+from lading.manifests import kserve_llm, kserve_service, names, pod, serving
 from lading.manifests import target as targets
 from lading.manifests.kserve_servers import CONTAINER, Protocol, container, security, server, server_for, volumes
 from lading.manifests.kserve_service import Mode, Runtime, Service
+from lading.manifests.serving import Server
 from lading.manifests.target import Target
 from lading.manifests.yaml import render
 
-__all__ = ["CONTAINER", "engine_service", "inference_service", "llm_objects", "server_service"]
+__all__ = [
+    "CONTAINER", "added", "engine_service", "inference_service", "llm_objects", "of_server", "of_server_on", "server_service",
+]  # fmt: skip
 
 #: KServe's name of what an engine loads, and the protocols its runtime lists: the defaulter asks v2 of ``vLLM``.
 _FORMATS: Mapping[str, tuple[str, tuple[str, ...]]] = {"vllm": ("vLLM", ("v2",)), "llama.cpp": ("gguf", ())}
@@ -122,9 +125,9 @@ def llm_objects(target: Target, **more: Any) -> tuple[dict[str, Any], ...]:
 
 def _added(target: Target) -> tuple[str, ...]:
     """The part of the command line that parameters alone make: the runtime knows its model, name and port."""
-    plain = _flags(targets.container_command(replace(target, params={}, program=None)).argv)
-    made = [flag for flag in _flags(targets.container_command(target).argv) if flag not in plain]
-    return tuple(pod.literal(word, template=True) for flag in made for word in flag)
+    plain = targets.container_command(replace(target, params={}, program=None)).argv
+    words = added(plain, targets.container_command(target).argv)
+    return tuple(pod.literal(word, template=True) for word in words)
 
 
 def _flags(argv: Sequence[str]) -> list[tuple[str, ...]]:
@@ -141,3 +144,64 @@ def _flags(argv: Sequence[str]) -> list[tuple[str, ...]]:
 def _env(target: Target) -> tuple[Mapping[str, Any], ...]:
     """The user's variables; the engine's own are the runtime's."""
     return tuple({"name": key, "value": pod.literal(value, template=True)} for key, value in sorted(target.env.items()))
+
+
+def of_server(server: Server, *, model_format: str, engine: str, mode: Mode = "Standard", **more: Any) -> Service:
+    """The service that has *server*, decided to the last word, as its runtime.
+
+    Args:
+        server: What runs.
+        model_format: KServe's name of what it loads; empty: by the engine.
+        engine: Its name.
+        mode: The deployment mode.
+        more: Further fields of `Service`.
+    """
+    known, protocols = _FORMATS.get(engine, (model_format or names.dns(engine), ()))
+    return Service(
+        name=server.name, namespace=server.namespace, claim=server.claim, path=server.path, model_format=known,
+        runtime=Runtime(
+            container=_container(server, knative=mode == "Knative"), protocols=protocols,
+            volumes=serving.shared_memory_volumes(server.gpus),
+        ),
+        mode=mode, gpus=server.gpus, resources=serving.resources(server), node_selector=server.node_selector,
+        tolerations=tuple(server.tolerations), service_account=server.service_account, labels=server.labels,
+        annotations=server.annotations, **more,
+    )  # fmt: skip
+
+
+def of_server_on(runtime: str, server: Server, *, model_format: str, added: Sequence[str], **more: Any) -> Service:
+    """The service that runs on the cluster's *runtime*, with the words that parameters *added* behind its own."""
+    env = tuple({"name": key, "value": pod.literal(value, template=True)} for key, value in sorted(server.env.items()))
+    return Service(
+        name=server.name, namespace=server.namespace, claim=server.claim, path=server.path, model_format=model_format,
+        runtime=runtime, gpus=server.gpus, resources=serving.resources(server), node_selector=server.node_selector,
+        tolerations=tuple(server.tolerations), service_account=server.service_account, labels=server.labels, env=env,
+        args=tuple(pod.literal(word, template=True) for word in added), annotations=server.annotations, **more,
+    )  # fmt: skip
+
+
+def added(plain: Sequence[str], whole: Sequence[str]) -> tuple[str, ...]:
+    """The flags of *whole*, each with its values, that *plain* has not so."""
+    known = _flags(plain)
+    return tuple(word for flag in _flags(whole) if flag not in known for word in flag)
+
+
+def _container(server: Server, *, knative: bool) -> dict[str, Any]:
+    """As a runtime has it: KServe mounts the weights, sets the resources, and expands ``{{…}}``."""
+    made = serving.container(server)
+    for key in ("command", "args"):
+        if key in made:
+            made[key] = [pod.unexpanded(word) for word in made[key]]
+    if "env" in made:
+        made["env"] = [{**one, "value": pod.unexpanded(one["value"])} if "value" in one else one for one in made["env"]]
+    made["volumeMounts"] = serving.shared_memory_mounts(server.gpus)
+    made["ports"] = [{"containerPort": server.port, "protocol": "TCP"}]
+    made["securityContext"] = security(root=True)
+    for key in (
+        "name",
+        "resources",
+        *(("startupProbe",) if knative else ()),
+        *(() if made["volumeMounts"] else ("volumeMounts",)),
+    ):
+        made.pop(key, None)
+    return made

@@ -104,9 +104,14 @@ def head(target: Target, purpose: str, file: str) -> list[str]:
 
 
 def literal(word: str, *, template: bool) -> str:
-    """*word* as the container gets it: Kubernetes expands ``$(NAME)``, KServe ``{{…}}`` as a Go template.
+    """*word* as the container gets it: Kubernetes expands ``$(NAME)``, KServe ``{{…}}``, see `unexpanded`."""
+    escaped = word.replace("$(", "$$(")
+    return unexpanded(escaped) if template else escaped
+
+
+def unexpanded(word: str) -> str:
+    """*word* past KServe, which expands ``{{…}}`` of a runtime as a Go template.
 
     The back quotes are a Go string literal that survives the JSON in which KServe expands.
     """
-    escaped = word.replace("$(", "$$(")
-    return escaped.replace("{{", "{{`{{`}}") if template else escaped
+    return word.replace("{{", "{{`{{`}}")
