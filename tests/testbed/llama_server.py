@@ -23,6 +23,8 @@ _WORDED = ("fit", "cpu_strict")
 def main(words):
     if {"--help", "-h"} & set(words):
         return usage()
+    if len(words) == 1 and words[0].startswith("{"):  # attributes as they are: what no catalogue would let through
+        return xllamacpp_server.main(words[0])
     document = {}
     left = iter(words)
     for flag in left:

@@ -60,7 +60,7 @@ class BackendChoice(Spec):
     mode: Literal["Standard", "Knative"] = "Standard"
     """kserve: the deployment mode."""
     resources: dict[str, str] = {}
-    """deployment, kserve: what a pod requests beyond GPUs and is limited to, such as `{cpu: "4", memory: 16Gi}`."""
+    """docker, deployment, kserve: what a container is limited to beyond GPUs, and a pod requests, such as `{cpu: "4", memory: 16Gi}`."""
     node_selector: dict[str, str] = {}
     """deployment, kserve: labels that its node must have."""
     tolerations: tuple[dict[str, str | int], ...] = ()
@@ -75,7 +75,7 @@ _CLUSTER = ("deployment", "kserve")
 OPTIONS: dict[str, tuple[str, ...]] = {
     "python": ("process",), "env": ("process", *_CONTAINER), "url": ("endpoint",), "api_key_env": ("endpoint",),
     "port": ("process", "docker"), "image": _CONTAINER, "gpus": _CONTAINER, "network": ("docker",),
-    "namespace": _CLUSTER, "context": _CLUSTER, "runtime": ("kserve",), "mode": ("kserve",), "resources": _CLUSTER,
+    "namespace": _CLUSTER, "context": _CLUSTER, "runtime": ("kserve",), "mode": ("kserve",), "resources": _CONTAINER,
     "node_selector": _CLUSTER, "tolerations": _CLUSTER, "service_account": _CLUSTER,
 }  # fmt: skip
 _KNOWN = frozenset(kind for kinds in OPTIONS.values() for kind in kinds)
