@@ -21,6 +21,7 @@ def test_what_ships_for_tests_needs_no_test_tools_but_for_the_suites():
         "cluster",
         "destinations",
         "engines",
+        "gpus",
         "load",
         "search",
         "sources",

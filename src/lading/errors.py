@@ -28,7 +28,7 @@ A library call raises one of these or lets a bug crash; it never returns a made-
     ├── VolumeError                  1
     │   ├── VolumeFull, VolumeNotWritable, VolumeTooNew, ModelBusy, NotPublished
     ├── ServingError                 1   a server did not come to serve; carries phase, class and log
-    │   ├── PortInUse, ServerDied, NotReady, WrongModelServed, ServerSilent, TeardownFailed
+    │   ├── PortInUse, GpusUnavailable, ServerDied, NotReady, WrongModelServed, ServerSilent, TeardownFailed
     ├── ClusterError                 1   the Kubernetes API did not do as asked
     │   ├── ClusterUnreachable           no answer, or no configuration that says where
     │   ├── ClusterDenied                a right is missing; the hint is the RBAC rule to add
@@ -198,6 +198,10 @@ class ServingError(LadingError):
 
 class PortInUse(ServingError):
     """Something else listens on the port asked for."""
+
+
+class GpusUnavailable(ServingError):
+    """Fewer GPUs can be had than the server asks for; of each it is said why."""
 
 
 class ServerDied(ServingError):

@@ -9,7 +9,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from lading.hardware import environment, gpus, host
+from lading.hardware import environment, host
 from lading.hardware.foreign import ForeignLoad
 
 
@@ -61,28 +61,6 @@ def written(root, files):
     for name, text in files.items():
         (root / name).parent.mkdir(parents=True, exist_ok=True)
         (root / name).write_text(text + "\n")
-
-
-def test_gpus_are_read_from_what_nvidia_smi_says():
-    text = "0, NVIDIA H200, 143771, 512, 9.0, 570.86.15\n1, NVIDIA H200, 143771, [N/A], [N/A], 570.86.15\nnonsense\n"
-    first, second = gpus.parsed(text)
-    assert (first.name, first.memory_bytes, first.used_bytes, first.capability) == (
-        "NVIDIA H200", 143771 * 2**20, 512 * 2**20, 9.0,
-    )  # fmt: skip
-    assert (second.used_bytes, second.capability) == (0, None)
-
-
-def test_no_nvidia_smi_no_gpus(monkeypatch):
-    monkeypatch.setenv("PATH", "/nonexistent")
-    assert gpus.found() == ()
-
-
-def test_a_program_that_fails_or_is_junk_is_no_gpu(tmp_path, monkeypatch):
-    program = tmp_path / "nvidia-smi"
-    program.write_text("#!/bin/sh\necho 'NVIDIA-SMI has failed'\nexit 9\n")
-    program.chmod(0o755)
-    monkeypatch.setenv("PATH", str(tmp_path))
-    assert gpus.found() == ()
 
 
 def burn(started, stop):

@@ -20,8 +20,17 @@ def environment() -> dict[str, object]:
         "processor": host.processor(),
         "cpus": host.cpus(),
         "memory_bytes": host.memory_bytes(),
-        "gpus": [asdict(gpu) for gpu in gpus.found()],
+        "gpus": [_gpu(gpu) for gpu in gpus.look().gpus],
         "packages": {name: found for name in PACKAGES if (found := _version(name)) is not None},
+    }
+
+
+def _gpu(gpu: gpus.Gpu) -> dict[str, object]:
+    """What decides numbers; not who else is on it."""
+    told = asdict(gpu)
+    return {
+        key: told[key]
+        for key in ("index", "name", "memory_bytes", "used_bytes", "capability", "driver", "split", "ecc")
     }
 
 

@@ -14,8 +14,8 @@ _CGROUP = Path("/sys/fs/cgroup")
 
 
 def facts() -> HardwareFacts:
-    """What a server started here would have; the GPUs' numbers are those of the smallest."""
-    found = gpus.found()
+    """What a server started here would have: GPUs that it would see, with the numbers of the smallest."""
+    found = gpus.visible(gpus.look().gpus, os.environ.get("CUDA_VISIBLE_DEVICES"))
     return HardwareFacts(
         cpus=cpus(),
         memory_bytes=memory_bytes(),
