@@ -12,12 +12,27 @@ import sys
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 
-from tests.testbed import base, browser, cluster, disks, docker, engine, image, kserve, kube, minio, nginx, node, peers
+from tests.testbed import (
+    base,
+    browser,
+    cluster,
+    disks,
+    docker,
+    engine,
+    image,
+    kserve,
+    kube,
+    minio,
+    nginx,
+    node,
+    peers,
+    sklearn_server,
+)
 
 #: Two rows that do not wait for each other: what Go builds takes the processor, what is installed takes the network.
 BUILT = {"kubernetes": kube.prepare, "minio": minio.prepare, "kserve": kserve.prepare}
 INSTALLED = {"node": node.prepare, "disks": disks.prepare, "docker": docker.prepare, "base": base.prepare, "browser": browser.prepare,
-             "nginx": nginx.prepare, "peers": peers.prepare}  # fmt: skip
+             "nginx": nginx.prepare, "peers": peers.prepare, "sklearnserver": sklearn_server.prepare}  # fmt: skip
 PARTS = BUILT | INSTALLED
 
 
@@ -28,7 +43,9 @@ def prepare_all() -> list[str]:
         for row in working:
             row.result()
     made = image.ensure() if cluster.missing() is None else [f"no cluster with a node here: {cluster.missing()}"]
-    return [*made, *(engine.ensure() if engine.missing() is None else [f"no engine image here: {engine.missing()}"])]
+    for lacking, ensure in ((engine.missing(), engine.ensure), (sklearn_server.missing_image(), sklearn_server.ensure)):
+        made = [*made, *(ensure() if lacking is None else [f"an image less: {lacking}"])]
+    return made
 
 
 def prepare(names: Iterable[str]) -> None:

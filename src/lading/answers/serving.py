@@ -94,6 +94,14 @@ class Reply(Stored):
     model: str
     """The name that was asked for."""
     answer: str
+    """Its text; of a prediction or embeddings the numbers, as JSON."""
+    protocol: Literal["chat", "completions", "embeddings", "v1", "v2"] = "chat"
+    sent: dict[str, Any] | None = None
+    """The whole request."""
+    sample: str | None = None
+    """What the input was made up from, in words; null: it was given."""
+    document: dict[str, Any] | None = None
+    """The server's whole answer; null where it came in pieces. Numbers that JSON has not are "NaN", "Infinity", "-Infinity"."""
 
 
 class BenchPlan(Answer):

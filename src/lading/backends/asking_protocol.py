@@ -39,9 +39,10 @@ async def spoken(client: Client, model: str | None = None, *, within_s: float) -
         aiohttp.ClientError, TimeoutError: As `Client.get`.
     """
     seen: list[str] = []
-    lists = {root: (await _asked(client, f"{root}/models", seen, within_s)).document for root in _OPENAI_ROOTS}
-    for root, listed in lists.items():
-        if names := _openai_names(listed):
+    lists: dict[str, Any] = {}
+    for root in _OPENAI_ROOTS:
+        lists[root] = (await _asked(client, f"{root}/models", seen, within_s)).document
+        if names := _openai_names(lists[root]):
             return Spoken(openai=root, models=names)
     v1_names = _plain_names(lists["/v1"])
     v2 = _is_v2(await _asked(client, "/v2", seen, within_s))
