@@ -27,14 +27,16 @@ class FailureClass:
     waits: bool | None = False
 
 
-_IMAGE = "name an image that the nodes can pull with --image (`image:` of the backend)"
+_IMAGE = "name an image that the nodes can pull: --image IMAGE"
 _SECRET = (
     "`kubectl -n {namespace} create secret docker-registry NAME --docker-server=… --docker-username=…`, then give it to the "  # noqa: S105
     'service account: `kubectl -n {namespace} patch serviceaccount default -p \'{"imagePullSecrets":[{"name":"NAME"}]}\'`'
 )
-_RESOURCES = "ask for less (`resources:` or `gpus:` of the backend), or wait until something else ends; `kubectl describe nodes` shows what is free"
-_NODE = "correct `node_selector:` of the backend: `kubectl get nodes --show-labels`"
-_TAINT = "`tolerations:` of the backend lets it run on tainted nodes: `kubectl describe node` names the taints"
+_RESOURCES = (
+    "ask for less (--resources, --gpus), or wait until something else ends; `kubectl describe nodes` shows what is free"
+)
+_NODE = "correct --node-selector: `kubectl get nodes --show-labels`"
+_TAINT = "--toleration KEY[=VALUE][:EFFECT] lets it run on tainted nodes: `kubectl describe node` names the taints"
 _FILES = "`lading ls pvc://{claim} --namespace {namespace}` shows the models there; serve one of them"
 _VERIFY = "`lading verify pvc://{claim}/{path} --namespace {namespace}` compares it with its manifest; pull it again"
 _ADMIN = "tell an administrator: "
@@ -47,7 +49,7 @@ CLASSES: Mapping[str, FailureClass] = {
     "image-denied": FailureClass("The registry wants credentials that the pod does not have.", _SECRET),
     "image-absent": FailureClass("The image is not on the node, and its pull policy is Never.", _IMAGE),
     "image-name-invalid": FailureClass("What is given cannot be the name of an image.", "write it as REGISTRY/NAME:TAG, lower case, in --image"),
-    "image-wrong-platform": FailureClass("The image is made for another processor than the node's.", "name one for it with --image, or choose nodes: `node_selector: {kubernetes.io/arch: …}`"),
+    "image-wrong-platform": FailureClass("The image is made for another processor than the node's.", "name one for it with --image, or choose nodes: --node-selector kubernetes.io/arch=…"),
     "image-not-pullable": FailureClass("The image does not come, and nothing known says why.", _IMAGE, waits=None),
     "registry-unreachable": FailureClass("The node does not reach the registry; the first failure may pass.", _IMAGE, waits=None),
     "registry-not-trusted": FailureClass("The node does not trust the registry's certificate.", f"{_ADMIN}the nodes need the registry's CA; or {_IMAGE}"),
@@ -68,7 +70,7 @@ CLASSES: Mapping[str, FailureClass] = {
     "claim-terminating": FailureClass("The claim is being deleted.", "use another claim; what is on this one goes with it if its volume's reclaim policy is Delete"),
     "claim-unbound": FailureClass("The claim has no volume yet.", _CLAIM, waits=True),
     "claim-held": FailureClass("Another pod, not of this service, has a claim that one pod or one node may use.", "stop the pod that holds it: `lading claim inspect pvc://{claim} --namespace {namespace}` names it", waits=None),
-    "volume-elsewhere": FailureClass("The volume is on a node or in a zone that cannot run the pod.", "choose nodes where the volume is (`kubectl get pv -o wide`), or leave out `node_selector:`"),
+    "volume-elsewhere": FailureClass("The volume is on a node or in a zone that cannot run the pod.", "choose nodes where the volume is (`kubectl get pv -o wide`), or leave out --node-selector"),
     "no-volume-for-node": FailureClass("No volume that the claim may have is on a node that fits.", _CLAIM),
     "class-missing": FailureClass("The claim asks for a storage class that there is not.", ""),
     "no-default-class": FailureClass("The claim names no class, and the cluster has no default one.", ""),
@@ -86,8 +88,8 @@ CLASSES: Mapping[str, FailureClass] = {
     "mount-failed": FailureClass("A volume cannot be mounted.", f"`lading claim inspect pvc://{{claim}} --namespace {{namespace}}`; {_ADMIN}the driver's log says more", waits=None),
     "mount-denied": FailureClass("The storage does not let the node mount the volume.", ""),
     "mount-slow": FailureClass("The volume is not mounted yet.", "", waits=True),
-    "model-path-unusable": FailureClass("The model's folder is a link that leads nowhere or out of the volume.", _FILES),
-    "csi-driver-missing": FailureClass("The node does not have the storage driver.", f"{_ADMIN}the driver's pods do not run there; or choose other nodes with `node_selector:`", waits=None),
+    "model-path-unusable": FailureClass("The model's folder cannot be mounted: it is not there and may not be made, or it is a link that leads nowhere or out of the volume.", _FILES),
+    "csi-driver-missing": FailureClass("The node does not have the storage driver.", f"{_ADMIN}the driver's pods do not run there; or choose other nodes with --node-selector", waits=None),
     "sandbox-failed": FailureClass("The node cannot make the pod's sandbox.", "", waits=True),
     "secret-missing": FailureClass("The pod names a Secret that there is not.", ""),
     "secret-key-missing": FailureClass("The Secret does not have the key.", ""),
@@ -98,7 +100,7 @@ CLASSES: Mapping[str, FailureClass] = {
     "bad-argument": FailureClass("The server refuses its command line.", "correct the parameter (--set); `lading engines ENGINE` lists what it takes. Is the image of the version that the catalogue is of?"),
     "program-missing": FailureClass("The image does not have the program.", "name the engine's own image with --image"),
     "permission-denied": FailureClass("The server may not read the model or write where it wants to.", "`lading claim repair-permissions pvc://{claim} --namespace {namespace}` lets every user read it"),
-    "out-of-memory": FailureClass("The container took more memory than its limit, or the engine found none.", "raise `resources: {memory: …}` of the backend, or have the engine take less (--set)"),
+    "out-of-memory": FailureClass("The container took more memory than its limit, or the engine found none.", "give it more (--resources memory=…), or have the engine take less (--set)"),
     "crash-loop": FailureClass("The server ends again and again, and nothing known says why.", _LOG),
     "ended": FailureClass("The server ended by itself, without an error.", f"a server must not end; {_LOG}"),
     "failed": FailureClass("The server ended once with an error; it is started again.", _LOG, waits=True),
@@ -113,10 +115,10 @@ CLASSES: Mapping[str, FailureClass] = {
     "model-unsupported": FailureClass("The server does not know this architecture.", "name a newer image with --image"),
     "unsupported-gpu": FailureClass("The engine does not fit the GPU or its driver.", ""),
     "gpu-occupied": FailureClass("Something else holds memory of the GPU.", "", waits=True),
-    "no-gpu": FailureClass("The server finds no GPU in its container.", "`gpus: 1` of the backend asks for one"),
+    "no-gpu": FailureClass("The server finds no GPU in its container.", "--gpus 1 asks for one"),
     "port-in-use": FailureClass("The server's port is taken inside its pod.", ""),
     # taken away
-    "evicted": FailureClass("The node took the pod away for want of disk or memory; another one is made.", "see what filled the node: `kubectl describe node`; `resources:` with requests are evicted last", waits=True),
+    "evicted": FailureClass("The node took the pod away for want of disk or memory; another one is made.", "see what filled the node: `kubectl describe node`; pods that request what they use (--resources) are evicted last", waits=True),
     "preempted": FailureClass("A pod of higher priority took its place.", "wait for room, or give it a priority class", waits=True),
     "drained": FailureClass("The node is being drained; the pod starts on another.", "nothing is wrong: it starts on another node", waits=True),
     "node-lost": FailureClass("The node is gone; the pod starts on another.", "nothing is wrong: it starts on another node", waits=True),
@@ -125,11 +127,11 @@ CLASSES: Mapping[str, FailureClass] = {
     "deadline-exceeded": FailureClass("The pod was stopped at its deadline.", "a server's pod has no activeDeadlineSeconds: who set it?"),
     "pod-terminating": FailureClass("The pod is being removed.", "", waits=True),
     # refused
-    "quota-exceeded": FailureClass("The namespace's quota has no room for the pod.", "ask for less (`resources:`), stop something (`lading serve --list`), or have the quota raised", waits=None),
-    "quota-needs-limits": FailureClass("The quota wants the pod to say what it requests.", "`resources: {cpu: …, memory: …}` of the backend says it"),
+    "quota-exceeded": FailureClass("The namespace's quota has no room for the pod.", "ask for less (--resources), stop something (`lading serve --list`), or have the quota raised", waits=None),
+    "quota-needs-limits": FailureClass("The quota wants the pod to say what it requests.", "--resources cpu=… --resources memory=… says it"),
     "limit-range": FailureClass("A LimitRange of the namespace refuses the pod.", ""),
     "pod-security": FailureClass("The namespace's pod security refuses the pod.", "what it lists goes into `securityContext:` of the runtime's container; or use a namespace with a wider level"),
-    "scc-refused": FailureClass("OpenShift's security context constraints refuse the pod.", "`service_account:` of the backend names an account that may use a wider constraint"),
+    "scc-refused": FailureClass("OpenShift's security context constraints refuse the pod.", "--service-account names an account that may use a wider constraint"),
     "service-account-missing": FailureClass("The namespace has no such service account.", ""),
     "webhook-unreachable": FailureClass("A webhook of the cluster does not answer, so nothing is created until it does.", "", waits=True),
     "admission-denied": FailureClass("A policy or webhook of the cluster refuses the object.", ""),

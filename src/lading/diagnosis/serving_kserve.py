@@ -2,14 +2,12 @@
 
 import re
 
-from lading.diagnosis import finding
+from lading.diagnosis import finding, serving_runtimes
 from lading.diagnosis.finding import Finding, Object
 from lading.diagnosis.serving_evidence import Evidence
-from lading.spec.nearest import nearest
 
 _STOP = "serving.kserve.io/stop"
 _PASSING = ("object has been modified", "not found", "already exists")
-_AUTO = "`kubectl get servingruntimes.serving.kserve.io,clusterservingruntimes.serving.kserve.io -A` lists them"
 
 
 def found(evidence: Evidence) -> Finding | None:
@@ -35,7 +33,7 @@ def _runtime(evidence: Evidence, service: Object) -> Finding | None:
     name = finding.text(service, "spec", "predictor", "model", "runtime")
     said = (f"{reason}: {message}",)
     if reason == "RuntimeNotRecognized":
-        return _missing(evidence, name, said)
+        return serving_runtimes.missing(name, [finding.name(one) for one in evidence.runtimes or ()], said)
     if reason == "RuntimeDisabled":
         return Finding(cause="runtime-disabled", sentence=f"the runtime {name} is disabled", remedy="", evidence=said)
     if reason == "NoSupportingRuntime":
@@ -43,15 +41,6 @@ def _runtime(evidence: Evidence, service: Object) -> Finding | None:
         return Finding(cause="runtime-unsupported", sentence=f"{who} {_wanted(service)}: {message}", remedy="", evidence=said)  # fmt: skip
     sentence = f"KServe refuses the predictor of {finding.name(service)}: {message or reason}"
     return Finding(cause="reconcile-failed", sentence=sentence, remedy="correct what it names", evidence=said)
-
-
-def _missing(evidence: Evidence, name: str, said: tuple[str, ...]) -> Finding:
-    names = sorted({finding.name(one) for one in evidence.runtimes or ()})
-    near = nearest(name, names)
-    remedy = (
-        f"did you mean --runtime {near}? " if near else "name another with --runtime, or leave it out: one is made; "
-    )
-    return Finding(cause="runtime-missing", sentence=f"there is no ServingRuntime or ClusterServingRuntime {name}", remedy=remedy + _AUTO, evidence=said)  # fmt: skip
 
 
 def _wanted(service: Object) -> str:

@@ -18,10 +18,10 @@ _UNTIL_STARTED = frozenset({"FailedMount", "FailedAttachVolume", "FailedMapVolum
 _WORDS = (
     Sign(r"More than one model file", "model-ambiguous", "the folder has more than one model file, and this server takes exactly one", ""),
     Sign(r"NotADirectoryError|Not a directory: '?/mnt/models|/mnt/models.*[Nn]ot a directory", "model-not-a-folder", "what is mounted at /mnt/models is a file, not a folder", ""),
-    Sign(r"ModelMissingError|No model file|Model not found|(?:No such file or directory|does not exist)[^\n]{0,80}/mnt/models|/mnt/models[^\n]{0,200}(?:No such file or directory|does not exist)", "model-not-found", "the server finds no model: {words}", ""),
-    Sign(r"UnpicklingError|pickle data was truncated|EOFError|HeaderTooLarge|MetadataIncompleteBuffer|invalid load key", "model-corrupt", "the server cannot read the model: {words}", ""),
-    Sign(r"unrecognized (?:arguments?|options?)|unknown (?:argument|option|flag)|invalid (?:argument|option)|flag provided but not defined|unexpected argument|no such option|the following arguments are required|error: argument |invalid choice: |ambiguous option", "bad-argument", "the server refuses its command line: {words}", ""),
-    Sign(r"out of memory|OutOfMemoryError|std::bad_alloc|failed to allocate|MemoryError", "out-of-memory", "the engine found too little memory: {words}", "have it take less (--set), or give it more: `resources:` or `gpus:` of the backend"),
+    Sign(r"ModelMissingError|No model file|Model not found|(?:No such file or directory|does not exist)[^\n]{0,80}/mnt/models|/mnt/models[^\n]{0,200}(?:No such file or directory|does not exist)", "model-not-found", "the server finds no model: {subject}", ""),
+    Sign(r"UnpicklingError|pickle data was truncated|EOFError|HeaderTooLarge|MetadataIncompleteBuffer|invalid load key", "model-corrupt", "the server cannot read the model: {subject}", ""),
+    Sign(r"unrecognized (?:arguments?|options?)|unknown (?:argument|option|flag)|invalid (?:argument|option)|flag provided but not defined|unexpected argument|no such option|the following arguments are required|error: argument |invalid choice: |ambiguous option", "bad-argument", "the server refuses its command line: {subject}", ""),
+    Sign(r"out of memory|OutOfMemoryError|std::bad_alloc|failed to allocate|MemoryError", "out-of-memory", "the engine found too little memory: {subject}", "have it take less (--set), or give it more (--resources, --gpus)"),
 )  # fmt: skip
 
 
@@ -94,11 +94,8 @@ def _by_engine(evidence: Evidence, words: Sequence[str]) -> Finding | None:
 
 
 def _by_words(words: Sequence[str]) -> Finding | None:
-    for line in map(_short, words):
-        found = texts.first(_WORDS, line, "")
-        if found is not None:
-            return dataclasses.replace(found, sentence=found.sentence.replace("{words}", line))
-    return None
+    said = (texts.first(_WORDS, line, line) for line in map(_short, words))
+    return next(filter(None, said), None)
 
 
 def _silent(plain: Finding, state: Object) -> Finding:
@@ -158,7 +155,7 @@ def _mount(found: Finding, events: Sequence[Object]) -> Finding:
 
 
 def _sub_path(found: Finding) -> Finding:
-    sentence = "the model's folder on the claim is a link that leads nowhere, or out of the volume"
+    sentence = "the model's folder is not on the claim, or is a link that leads nowhere or out of the volume"
     return dataclasses.replace(found, cause="model-path-unusable", sentence=sentence)
 
 

@@ -36,7 +36,7 @@ async def check(cluster: Cluster, job: Object, placement: Placement, credentials
     """What is wrong with *job* in the eyes of the API server, and with the objects its pods name."""
     config_map = placement.ca_config_map or credentials.ca_config_map
     key = "ca.crt" if placement.ca_config_map else credentials.ca_key
-    tried = await asyncio.gather(_dry(cluster, job), _dry(cluster, _pod(job)))
+    tried = await asyncio.gather(dry(cluster, job), dry(cluster, _pod(job)))
     named = await asyncio.gather(
         *(_registry(cluster, name) for name in placement.pull_secrets), _authority(cluster, config_map, key)
     )
@@ -55,7 +55,8 @@ def _pod(job: Object) -> dict[str, Any]:
     return {"apiVersion": "v1", "kind": "Pod", "metadata": head, "spec": template["spec"]}
 
 
-async def _dry(cluster: Cluster, document: Object) -> Problem | None:
+async def dry(cluster: Cluster, document: Object) -> Problem | None:
+    """Why the API server would not take *document*; None where it would, or has one of that name."""
     try:
         await cluster.create(document, dry_run=True)
     except ClusterConflict:
@@ -63,11 +64,12 @@ async def _dry(cluster: Cluster, document: Object) -> Problem | None:
     except ClusterUnreachable:
         raise
     except ClusterError as error:
-        return _told(error, document["kind"])
+        return told(error, document["kind"])
     return None
 
 
-def _told(error: ClusterError, kind: str) -> Problem:
+def told(error: ClusterError, kind: str) -> Problem:
+    """The API server's refusal of our *kind*."""
     found = refused(error.message, subject=f"our {kind}")
     if found.cause == "unknown":
         return Problem(code="admission", message=f"the cluster refuses our {kind}: {error.message}", hint=error.hint)
