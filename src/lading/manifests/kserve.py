@@ -63,7 +63,7 @@ def engine_service(target: Target, *, runtime: str | None = None, mode: Mode = "
     Raises:
         InvalidParameters: The engine refuses its parameters.
     """
-    model_format, protocols = _FORMATS.get(target.engine.name, (names.dns(target.engine.name), ()))
+    model_format, protocols = _format(target.engine.name)
     values: dict[str, Any] = {
         "name": target.name, "namespace": target.namespace, "claim": target.claim, "path": target.model.claim_path,
         "model_format": model_format, "mode": mode, "gpus": targets.gpus(target), "resources": pod.resources(target),
@@ -151,33 +151,40 @@ def of_server(server: Server, *, model_format: str, engine: str, mode: Mode = "S
 
     Args:
         server: What runs.
-        model_format: KServe's name of what it loads; empty: by the engine.
+        model_format: As the manifest has it: KServe's name where the engine is of no format of its own.
         engine: Its name.
         mode: The deployment mode.
         more: Further fields of `Service`.
     """
-    known, protocols = _FORMATS.get(engine, (model_format or names.dns(engine), ()))
-    return Service(
-        name=server.name, namespace=server.namespace, claim=server.claim, path=server.path, model_format=known,
-        runtime=Runtime(
-            container=_container(server, knative=mode == "Knative"), protocols=protocols,
-            volumes=serving.shared_memory_volumes(server.gpus),
-        ),
-        mode=mode, gpus=server.gpus, resources=serving.resources(server), node_selector=server.node_selector,
-        tolerations=tuple(server.tolerations), service_account=server.service_account, labels=server.labels,
-        annotations=server.annotations, **more,
-    )  # fmt: skip
+    name, protocols = _format(engine, model_format)
+    made = _container(server, knative=mode == "Knative")
+    own = Runtime(container=made, protocols=protocols, volumes=serving.shared_memory_volumes(server.gpus))
+    return Service(**{**_of(server), "model_format": name, "runtime": own, "mode": mode, **more})
 
 
-def of_server_on(runtime: str, server: Server, *, model_format: str, added: Sequence[str], **more: Any) -> Service:
+def of_server_on(
+    runtime: str, server: Server, *, model_format: str, engine: str, added: Sequence[str], **more: Any
+) -> Service:
     """The service that runs on the cluster's *runtime*, with the words that parameters *added* behind its own."""
-    env = tuple({"name": key, "value": pod.literal(value, template=True)} for key, value in sorted(server.env.items()))
-    return Service(
-        name=server.name, namespace=server.namespace, claim=server.claim, path=server.path, model_format=model_format,
-        runtime=runtime, gpus=server.gpus, resources=serving.resources(server), node_selector=server.node_selector,
-        tolerations=tuple(server.tolerations), service_account=server.service_account, labels=server.labels, env=env,
-        args=tuple(pod.literal(word, template=True) for word in added), annotations=server.annotations, **more,
-    )  # fmt: skip
+    name, _ = _format(engine, model_format)
+    env = [{"name": key, "value": pod.literal(value, template=True)} for key, value in sorted(server.env.items())]
+    args = tuple(pod.literal(word, template=True) for word in added)
+    return Service(**{**_of(server), "model_format": name, "runtime": runtime, "env": tuple(env), "args": args, **more})
+
+
+def _of(server: Server) -> dict[str, Any]:
+    """What a service has of *server*, whatever runs it."""
+    return {
+        "name": server.name, "namespace": server.namespace, "claim": server.claim, "path": server.path,
+        "gpus": server.gpus, "resources": serving.resources(server), "node_selector": server.node_selector,
+        "tolerations": tuple(server.tolerations), "service_account": server.service_account, "labels": server.labels,
+        "annotations": server.annotations,
+    }  # fmt: skip
+
+
+def _format(engine: str, model_format: str = "") -> tuple[str, tuple[str, ...]]:
+    """KServe's name of what *engine* loads, and the protocols that its runtime lists."""
+    return _FORMATS.get(engine, (names.dns(model_format or engine), ()))
 
 
 def added(plain: Sequence[str], whole: Sequence[str]) -> tuple[str, ...]:
