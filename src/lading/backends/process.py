@@ -18,10 +18,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from lading.backends import asking, lease, passing, processes, programs, record
+from lading.backends import asking, gpus, lease, passing, processes, programs, record
 from lading.backends.record import ServerRecord
 from lading.engines.base import Engine, Launch
 from lading.errors import PortInUse, ServerDied, ServingError, TeardownFailed
+from lading.hardware.reservation import Reservation
 from lading.ports.backend import Deployment, Endpoint, Ready, Running, ServeRequest
 from lading.spec.study import BackendChoice
 
@@ -39,7 +40,7 @@ class ProcessBackend:
     """Runs servers of any engine whose program is found here.
 
     Args:
-        choice: `python` (an environment that has the engine), `env` and `port` are read.
+        choice: `python` (an environment that has the engine), `env`, `port` and `gpus` are read.
         home: Lading's state folder; ``run/NAME/`` in it holds the state and the log of each server.
     """
 
@@ -49,6 +50,8 @@ class ProcessBackend:
         self._choice = choice
         self._home = home
         self._started: dict[str, _Started] = {}
+        self._helps: dict[tuple[str, ...], str] = {}
+        self._versions: dict[tuple[str, ...], str | None] = {}
 
     # ------------------------------------------------------------------------------------------------------ plan
 
@@ -82,6 +85,21 @@ class ProcessBackend:
             port=port,
             lease=request.lease,
         )
+
+    async def version(self, deployment: Deployment) -> str | None:
+        """As `lading.ports.backend.TellsHelp.version`."""
+        program = programs.find(deployment.engine, self._choice.python)
+        if program.prefix not in self._versions:
+            self._versions[program.prefix] = await helping.version(program, programs.interpreter(self._choice.python))
+        return self._versions[program.prefix]
+
+    async def help_text(self, deployment: Deployment, asks: Sequence[str], *, within_s: float) -> str:
+        """As `lading.ports.backend.TellsHelp.help_text`."""
+        program = programs.find(deployment.engine, self._choice.python)
+        if program.prefix not in self._helps:
+            env = {**deployment.env, "LADING_API_KEY": ""}
+            self._helps[program.prefix] = await helping.text(program.prefix, asks, env, within_s=within_s)
+        return self._helps[program.prefix]
 
     # ------------------------------------------------------------------------------------------------------ life
 
@@ -218,21 +236,35 @@ class ProcessBackend:
                 hint="give another with --port, or leave it out to have a free one chosen",
             )
         port = port or processes.free_port(deployment.host)
-        server = _record(deployment, port)
+        reserved = self._reserve(deployment)
+        server = _record(deployment, port).model_copy(update={"gpus": gpus.room(reserved)})
         record.write(self._home, server)
         try:
-            process = self._spawn(server, deployment.env)
+            process = self._spawn(server, deployment.env, reserved)
         except OSError as error:
             record.erase(self._home, server.name)
+            _release(reserved)
             raise ServerDied(f"{server.argv[0]} cannot be run: {error.strerror}") from error
         server = server.model_copy(update={"pid": process.pid, "born_s": processes.birth_s(process.pid)})
         record.write(self._home, server)
-        self._started[server.name] = _Started(deployment, server, process, time.monotonic())
+        self._started[server.name] = _Started(deployment, server, process, time.monotonic(), reserved)
 
-    def _spawn(self, server: ServerRecord, added: Mapping[str, str]) -> "subprocess.Popen[bytes]":
+    def _reserve(self, deployment: Deployment) -> Reservation | None:
+        return gpus.reserve(
+            self._home,
+            deployment.engine,
+            deployment.params,
+            self._choice.gpus,
+            holder=f"the server {deployment.name}",
+            listed=deployment.env.get(gpus.VARIABLE, os.environ.get(gpus.VARIABLE)),
+        )
+
+    def _spawn(
+        self, server: ServerRecord, added: Mapping[str, str], reserved: Reservation | None
+    ) -> "subprocess.Popen[bytes]":
         """Start the process: here, not in a helper thread, because a leased one ends when the thread that started it does."""
         env = {key: value for key, value in os.environ.items() if key not in _PRIVATE - self._choice.env.keys()}
-        env |= added
+        env |= {**added, **gpus.environment(reserved, self._choice.gpus)}
         env[record.MARKER] = server.mark
         if server.lease is not None:
             env["LADING_PARENT"] = str(os.getpid())
@@ -245,6 +277,7 @@ class ProcessBackend:
                 cwd=record.folder(self._home, server.name),
                 env=env,
                 start_new_session=True,
+                pass_fds=() if reserved is None else reserved.descriptors,
             )
 
     def _adopt(self, server: ServerRecord, deployment: Deployment) -> None:
@@ -257,7 +290,8 @@ class ProcessBackend:
         before = self._started.get(server.name)
         process = before.process if before is not None and before.server.pid == server.pid else None
         at = before.at if before is not None and process is not None else time.monotonic()
-        self._started[server.name] = _Started(deployment, server, process, at)
+        reserved = before.reserved if before is not None else None
+        self._started[server.name] = _Started(deployment, server, process, at, reserved)
 
     def _check_alive(self, started: "_Started") -> None:
         """Raise `ServerDied`, with the engine's reading of its log, when its process is gone."""
@@ -291,6 +325,7 @@ class ProcessBackend:
                     f"{name} still has processes after {within_s:.3g} s: {shown}", hint=f"kill -9 {shown}"
                 )
         _wait_port_free(server, until)
+        gpus.wait_given_back(server, until)
         self._reap_child(name)
         self._forget(name, server)
 
@@ -307,18 +342,30 @@ class ProcessBackend:
         started = self._started.pop(name, None)
         if started is not None and started.process is not None:
             started.process.wait()
+        _release(started.reserved if started is not None else None)
 
 
 class _Started:
     """A server this process applied: *process* None where another one started it, *at* in monotonic seconds."""
 
     def __init__(
-        self, deployment: Deployment, server: ServerRecord, process: "subprocess.Popen[bytes] | None", at: float
+        self,
+        deployment: Deployment,
+        server: ServerRecord,
+        process: "subprocess.Popen[bytes] | None",
+        at: float,
+        reserved: Reservation | None,
     ) -> None:
         self.deployment = deployment
+        self.reserved = reserved
         self.server = server
         self.process = process
         self.at = at
+
+
+def _release(reserved: Reservation | None) -> None:
+    if reserved is not None:
+        reserved.release()
 
 
 def _command(engine: Engine, launch: Launch) -> tuple[tuple[str, ...], Mapping[str, str]]:

@@ -41,6 +41,8 @@ class ServerRecord(Stored):
     """None: it was about to be started."""
     born_s: float | None = None
     """When the process began (`processes.birth_s`): tells it from a later one with the same id."""
+    gpus: dict[str, int] = {}
+    """The GPUs it is bound to, by UUID, with the bytes there were on each before it was started."""
 
     @property
     def url(self) -> str:

@@ -48,7 +48,7 @@ class BackendChoice(Spec):
     image: str | None = None
     """docker, deployment, kserve: the image that has the engine; None: the engine's own, of the catalogue's version."""
     gpus: Annotated[int, Field(ge=0)] | Literal["auto"] = "auto"
-    """docker, deployment, kserve: how many GPUs; auto: as many as the parameters spread the model over."""
+    """process, docker, deployment, kserve: how many GPUs; auto: as many as the parameters spread the model over."""
     network: Literal["bridge", "host"] = "bridge"
     """docker: how the container is reached."""
     namespace: str | None = None
@@ -74,7 +74,7 @@ _CLUSTER = ("deployment", "kserve")
 #: Option of `BackendChoice` → the kinds that know it. A kind that is not here is a third party's, and knows all.
 OPTIONS: dict[str, tuple[str, ...]] = {
     "python": ("process",), "env": ("process", *_CONTAINER), "url": ("endpoint",), "api_key_env": ("endpoint",),
-    "port": ("process", "docker"), "image": _CONTAINER, "gpus": _CONTAINER, "network": ("docker",),
+    "port": ("process", "docker"), "image": _CONTAINER, "gpus": ("process", *_CONTAINER), "network": ("docker",),
     "namespace": _CLUSTER, "context": _CLUSTER, "runtime": ("kserve",), "mode": ("kserve",), "resources": _CONTAINER,
     "node_selector": _CLUSTER, "tolerations": _CLUSTER, "service_account": _CLUSTER,
 }  # fmt: skip
