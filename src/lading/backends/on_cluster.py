@@ -9,7 +9,6 @@ real request must be answered under the served name by the way its clients take.
 
 import asyncio
 import hashlib
-import json
 import time
 from collections.abc import AsyncIterator, Collection, Coroutine, Mapping, Sequence
 from contextlib import asynccontextmanager
@@ -24,8 +23,8 @@ from lading.backends import (
     on_cluster_removal,
     on_cluster_route,
     on_cluster_told,
-    record,
 )
+from lading.backends import on_cluster_plan as plans
 from lading.backends import on_cluster_scene as scenes
 from lading.backends.on_cluster_form import Form
 from lading.backends.on_cluster_scene import Scene, Stuck, Tell
@@ -34,19 +33,17 @@ from lading.cluster.client import Cluster
 from lading.cluster.kinds import Object
 from lading.cluster.loop import LoopThread
 from lading.diagnosis.finding import Finding
-from lading.engines import gpus
-from lading.engines.base import Engine, Launch
-from lading.errors import InvalidInput, NotReady, ServerDied, ServingError
+from lading.engines.base import Engine
+from lading.errors import NotReady, ServerDied, ServingError
+from lading.events import Emit, Notice
 from lading.manifests import names, ours, serving
-from lading.manifests.target import ENTRY, MEASURING_ONLY, MOUNT, PORT, container_program
+from lading.manifests.target import PORT
 from lading.ports.backend import Deployment, Endpoint, OnClaim, Ready, Running, ServeRequest
-from lading.spec import secret
 from lading.spec.study import BackendChoice
 
 Result = TypeVar("Result")
 LOOP = LoopThread("lading-serving")
 """Everything here runs on one loop, so that the blocking `log` may be called from a loop as well."""
-ANYWHERE = "0.0.0.0"  # noqa: S104 - inside a container
 
 
 class OnCluster:
@@ -76,63 +73,25 @@ class OnCluster:
         """As `lading.ports.backend.Backend.kind`."""
         return self.form.kind
 
+    def narrate(self, emit: Emit) -> None:
+        """As `lading.ports.backend.Narrates.narrate`: each new reason why a server is not ready yet."""
+        loop = asyncio.get_running_loop()
+
+        def tell(finding: Finding) -> None:
+            event = Notice(message=finding.sentence, hint=finding.remedy or None)
+            loop.call_soon_threadsafe(emit, event)
+
+        self.tell = tell
+
     # ------------------------------------------------------------------------------------------------------ plan
 
     def on_claim(self, request: ServeRequest) -> OnClaim:
-        """Where the model of *request* lies; pure.
-
-        Raises:
-            InvalidInput: Not on a claim, or on one of another namespace than the server's.
-        """
-        record.check_name(request.name)
-        if request.claim is None:
-            raise InvalidInput(
-                f"{request.model} lies on this machine, and a cluster serves from a claim",
-                hint=f"`lading pull {request.model} pvc://CLAIM` first, or serve it here: --backend process",
-            )
-        wanted = self._choice.namespace
-        if wanted is not None and wanted != request.claim.namespace:
-            raise InvalidInput(
-                f"claim {request.claim.claim} is in namespace {request.claim.namespace}, and a pod of {wanted} cannot mount it",
-                hint=f"--namespace {request.claim.namespace}, or pull the model onto a claim of {wanted}",
-            )
-        return request.claim
+        """As `on_cluster_plan.on_claim`."""
+        return plans.on_claim(self._choice, request)
 
     def server(self, request: ServeRequest) -> serving.Server:
-        """The server of an engine that *request* asks for, in a container; pure.
-
-        Raises:
-            InvalidInput: As `on_claim`; a secret stands in the environment.
-            InvalidParameters: The engine refuses its parameters.
-        """
-        claim, choice, engine = self.on_claim(request), self._choice, request.engine
-        program = container_program(engine)
-        launch = Launch(
-            model=f"{MOUNT}/{claim.file}" if claim.file else MOUNT,
-            served_name=request.served_name,
-            host=ANYWHERE,
-            port=PORT,
-            params=request.params,
-            program=program,
-        )
-        command = engine.command(launch)
-        own = command.env if request.lease else {k: v for k, v in command.env.items() if k not in MEASURING_ONLY}
-        return serving.Server(
-            name=names.dns(request.name),
-            namespace=claim.namespace,
-            image=choice.image or engine.image,
-            entry=ENTRY.get(program, ()),
-            args=command.argv,
-            claim=claim.claim,
-            path=claim.path,
-            env={**own, **environment(choice, request)},
-            passed_env=tuple(sorted(name for name, value in choice.env.items() if value is None)),
-            gpus=gpus.asked(engine, request.params) if choice.gpus == "auto" else choice.gpus,
-            resources=choice.resources,
-            node_selector=choice.node_selector,
-            tolerations=choice.tolerations,
-            service_account=choice.service_account,
-        )
+        """As `on_cluster_plan.server`."""
+        return plans.server(self._choice, request)
 
     def planned(
         self,
@@ -168,11 +127,11 @@ class OnCluster:
             model=request.model,
             served_name=request.served_name,
             params=dict(request.params),
-            host=ANYWHERE,
+            host=plans.ANYWHERE,
             port=port,
             lease=request.lease,
             image=image,
-            objects=marked(objects, request, claim, backend=self.kind),
+            objects=plans.marked(objects, request, claim, backend=self.kind),
         )
 
     # ------------------------------------------------------------------------------------------------------ life
@@ -240,7 +199,7 @@ class OnCluster:
     # ------------------------------------------------------------------------------------------------------ steps
 
     async def _apply(self, deployment: Deployment) -> None:
-        place = _place(deployment)
+        place = plans.place_of(deployment)
         async with Cluster(self._connection(place.namespace)) as cluster:
             there = await self._there(cluster, deployment)
             if there is not None and await self._left_behind(cluster, there):
@@ -253,9 +212,9 @@ class OnCluster:
                 await on_cluster_lease.hold(
                     cluster, deployment.lease, place.namespace, home=self._home, duration_s=self.lease_s
                 )
-            kept = _lease_of(there) if there is not None else deployment.lease
+            kept = plans.lease_of(there) if there is not None else deployment.lease
             for document in deployment.objects:
-                await cluster.apply(with_lease(document, kept))
+                await cluster.apply(plans.with_lease(document, kept))
         before = self._applied.get(deployment.name) if there is not None else None
         self._applied[deployment.name] = _Applied(deployment, place, before.at if before else time.monotonic())
 
@@ -273,12 +232,12 @@ class OnCluster:
                 continue
             found = one
             if not await self._left_behind(cluster, one):
-                refuse_other(one, document, deployment)
+                plans.refuse_other(one, document, deployment)
         return found
 
     async def _left_behind(self, cluster: Cluster, one: Object) -> bool:
-        lease = _lease_of(one)
-        if lease is None or not _is_ours(one, self.kind):
+        lease = plans.lease_of(one)
+        if lease is None or not plans.is_ours(one, self.kind):
             return False
         namespace = one["metadata"]["namespace"]
         return bool(await on_cluster_lease.dead(cluster, (lease,), namespace, home=self._home))
@@ -399,21 +358,24 @@ class OnCluster:
     async def _names(self) -> tuple[str, ...]:
         async with Cluster(self._connection(None)) as cluster:
             found = [one for one in await self._objects(cluster) if one]
-        return tuple(sorted({_name_of(one) for one in found}))
+        return tuple(sorted({plans.name_of(one) for one in found}))
 
     async def _servers(self) -> tuple[Running, ...]:
         async with Cluster(self._connection(None)) as cluster:
             ours_here = await self._objects(cluster)
-            leases = {lease for one in ours_here if (lease := _lease_of(one))}
+            leases = {lease for one in ours_here if (lease := plans.lease_of(one))}
             dead = await on_cluster_lease.dead(cluster, leases, cluster.namespace, home=self._home)
             held = leases - set(dead)
-            named = sorted({_name_of(one) for one in ours_here})
+            named = sorted({plans.name_of(one) for one in ours_here})
             return tuple(
-                [await self._told(cluster, [one for one in ours_here if _name_of(one) == name], held) for name in named]
+                [
+                    await self._told(cluster, [one for one in ours_here if plans.name_of(one) == name], held)
+                    for name in named
+                ]
             )
 
     async def _told(self, cluster: Cluster, objects: Sequence[Object], held: Collection[str]) -> Running:
-        name = _name_of(objects[0])
+        name = plans.name_of(objects[0])
         pods = await cluster.list(kinds.POD, labels=self.form.pods(names.dns(name)))
         service = await cluster.find(kinds.SERVICE, self.form.service(names.dns(name)))
         return on_cluster_told.running(
@@ -422,12 +384,14 @@ class OnCluster:
             pods,
             namespace=cluster.namespace,
             url=on_cluster_route.url(service, namespace=cluster.namespace) if service else None,
-            of_a_run=_lease_of(objects[0]) in held,
+            of_a_run=plans.lease_of(objects[0]) in held,
         )
 
     async def _reap(self) -> tuple[str, ...]:
         async with Cluster(self._connection(None)) as cluster:
-            leases = {_name_of(one): lease for one in await self._objects(cluster) if (lease := _lease_of(one))}
+            leases = {
+                plans.name_of(one): lease for one in await self._objects(cluster) if (lease := plans.lease_of(one))
+            }
             dead = await on_cluster_lease.dead(cluster, leases.values(), cluster.namespace, home=self._home)
             left = tuple(sorted(name for name, lease in leases.items() if lease in dead))
             for name in left:
@@ -437,7 +401,7 @@ class OnCluster:
 
     async def _objects(self, cluster: Cluster, name: str | None = None) -> tuple[Object, ...]:
         """Ours of this kind, or those of one server."""
-        chosen = selector(self.kind, names.dns(name) if name is not None else None)
+        chosen = plans.selector(self.kind, names.dns(name) if name is not None else None)
         listed = await asyncio.gather(*(cluster.list(kind, labels=chosen) for kind in self.form.kinds))
         return tuple(one for objects in listed for one in objects)
 
@@ -491,109 +455,6 @@ class _Applied:
     deployment: Deployment
     place: OnClaim
     at: float
-
-
-# ---------------------------------------------------------------------------------------------------------- pure parts
-
-
-def environment(choice: BackendChoice, request: ServeRequest) -> dict[str, str]:
-    """The variables of the server that are written down.
-
-    Raises:
-        InvalidInput: One looks secret: a pod's spec is read by many.
-    """
-    given = {**{name: value for name, value in choice.env.items() if value is not None}, **request.env}
-    secrets = secret.literal(given)
-    if secrets:
-        raise InvalidInput(
-            f"{', '.join(secrets)} looks secret, and a pod's spec is read by many",
-            hint=f"write `{secrets[0]}:` without a value, and keep it in a Secret: "
-            f"kubectl create secret generic {serving.SECRET} --from-literal={secrets[0]}=…",
-        )
-    return given
-
-
-def marked(
-    objects: Sequence[Mapping[str, Any]], request: ServeRequest, claim: OnClaim, *, backend: str
-) -> tuple[dict[str, Any], ...]:
-    """*objects* with what says whose they are and what they serve."""
-    digest = hashlib.sha256(json.dumps(objects, sort_keys=True, default=dict).encode()).hexdigest()
-    labels = {ours.MANAGED_BY: ours.MANAGER, ours.SERVER: names.dns(request.name), ours.BACKEND: backend}
-    notes = {
-        ours.NAME: request.name,
-        ours.DIGEST: digest,
-        ours.SERVED_NAME: request.served_name,
-        ours.ENGINE: request.engine.name,
-        ours.SERVED_FROM: f"{claim.claim}/{claim.path.strip('/')}".rstrip("/"),
-    }
-    made = []
-    for one in objects:
-        metadata = one["metadata"]
-        own = {"labels": {**(metadata.get("labels") or {}), **labels}}
-        own["annotations"] = {**(metadata.get("annotations") or {}), **notes}
-        made.append(with_lease({**one, "metadata": {**metadata, **own}}, request.lease))
-    return tuple(made)
-
-
-def with_lease(document: Mapping[str, Any], lease: str | None) -> dict[str, Any]:
-    """*document* as one of the run *lease*; None: of a user."""
-    metadata = document["metadata"]
-    labels = {key: value for key, value in metadata["labels"].items() if key != ours.LEASE}
-    if lease is not None:
-        labels[ours.LEASE] = lease
-    return {**document, "metadata": {**metadata, "labels": labels}}
-
-
-def selector(backend: str, name: str | None = None) -> str:
-    """The labels of what this backend made; of one server by the *name* of its objects."""
-    every = f"{ours.MANAGED_BY}={ours.MANAGER},{ours.BACKEND}={backend}"
-    return f"{every},{ours.SERVER}={name}" if name else every
-
-
-def refuse_other(found: Object, document: Mapping[str, Any], deployment: Deployment) -> None:
-    """Nothing, when *found* is what *document* would make.
-
-    Raises:
-        ServingError: It is somebody else's, or runs something else.
-    """
-    what, where = f"{found.get('kind', document['kind'])} {found['metadata']['name']}", found["metadata"]["namespace"]
-    if not _is_ours(found, deployment.backend) or _name_of(found) != deployment.name:
-        owners = sorted({str(one.get("manager")) for one in found["metadata"].get("managedFields") or ()})
-        raise ServingError(
-            f"there is a {what} in namespace {where} that is not of {deployment.name}"
-            + (f" (kept by {', '.join(owners)})" if owners else ""),
-            hint="choose another --name",
-        )
-    if _note(found, ours.DIGEST) != _note(document, ours.DIGEST):
-        raise ServingError(
-            f"{deployment.name} already runs in namespace {where} with another command, image or resources",
-            hint=f"`lading stop {deployment.name}` first, or choose another --name",
-        )
-
-
-def _is_ours(one: Mapping[str, Any], backend: str) -> bool:
-    labels = one["metadata"].get("labels") or {}
-    return labels.get(ours.MANAGED_BY) == ours.MANAGER and labels.get(ours.BACKEND) == backend
-
-
-def _lease_of(one: Mapping[str, Any]) -> str | None:
-    found = (one["metadata"].get("labels") or {}).get(ours.LEASE)
-    return str(found) if found else None
-
-
-def _name_of(one: Mapping[str, Any]) -> str:
-    return _note(one, ours.NAME) or str((one["metadata"].get("labels") or {}).get(ours.SERVER, ""))
-
-
-def _note(one: Mapping[str, Any], key: str) -> str:
-    return str((one["metadata"].get("annotations") or {}).get(key) or "")
-
-
-def _place(deployment: Deployment) -> OnClaim:
-    """Where the model lies, as the plan wrote it on its objects."""
-    first = deployment.objects[0]
-    claim, _, path = _note(first, ours.SERVED_FROM).partition("/")
-    return OnClaim(namespace=first["metadata"]["namespace"], claim=claim, path=path)
 
 
 def _endpoint(url: str, served_name: str, engine: Engine, answers: Mapping[str, Any]) -> Endpoint:

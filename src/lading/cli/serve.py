@@ -8,12 +8,13 @@ from cyclopts import Parameter
 from lading.cli import serve_view as view
 from lading.cli import serving_values as values
 from lading.cli.interrupt import stoppable
-from lading.cli.output import Common, Output
+from lading.cli.output import Common, Output, shown
 from lading.cli.serving_options import ServingOptions
 from lading.errors import InvalidInput
-from lading.events import Event, ServerStarting
+from lading.events import Emit, Event, ImageProgress, ImagePulled, Notice, ServerStarting
 from lading.flows import serve as flow
 from lading.spec import ref as refs
+from lading.spec import units
 from lading.wiring import serving, serving_choice, serving_start
 from lading.wiring.serving_start import Prepared
 
@@ -60,13 +61,11 @@ async def serve(
     if ref is None:
         raise InvalidInput("name what to serve", hint="lading serve VOLUME/model, or lading serve --list")
     within_s, parameters = values.seconds(deadline), values.parameters(set_)
-    given.choice(given.backend or "", offered=())  # its texts are read before anything is pulled or looked into
+    given.choice(given.backend or "", offered=serving_choice.offered())  # before anything is pulled or looked into
     reference = refs.parse(await _pulled(ref, pull, common, dry_run=dry_run or output is not None))
-    chosen = await serving_choice.chosen(reference, given.backend, given.place(), emit=said.event)
+    chosen = await serving_choice.chosen(reference, given.backend, given.place(), emit=_heard(said))
     choice = given.choice(chosen.kind, offered=serving_choice.offered())
-    ready = serving_start.prepare(
-        chosen, choice, engine, parameters, served_name=served_name, name=name, host=host
-    )  # fmt: skip
+    ready = serving_start.prepare(chosen, choice, engine, parameters, served_name=served_name, name=name, host=host)
     if output == "yaml":
         view.print_yaml(ready)
     elif dry_run:
@@ -85,7 +84,7 @@ async def _start(said: Output, ready: Prepared, within_s: float) -> None:
     for name in await ready.backend.reap():
         said.say(f"{name} was left by a run that was killed; it is removed")
     await serving_start.require_startable(ready)
-    work = flow.serve(ready.backend, ready.request, within_s=within_s, emit=said.event)
+    work = flow.serve(ready.backend, ready.request, within_s=within_s, emit=_heard(said))
     served = await stoppable(work, kept="nothing was left running", leaving=serving_start.killing(ready.backend))
     view.tell_served(said, ready, served)
 
@@ -105,6 +104,23 @@ async def _pulled(ref: str, dest: str | None, common: Common | None, *, dry_run:
     return served
 
 
+def _heard(said: Output) -> Emit:
+    """Events to *said*; why it takes time is told also where nobody watches."""
+
+    def tell(event: Event) -> None:
+        if isinstance(event, Notice):
+            said.say(event.message + (f" ({event.hint})" if event.hint else ""))
+        said.event(event)
+
+    return tell
+
+
 def _live(event: Event) -> None:
-    if isinstance(event, ServerStarting):
-        print(f"starting {event.engine}; waiting for its first answer …", file=sys.stderr)
+    match event:
+        case ServerStarting():
+            print(f"starting {event.engine}; waiting for its first answer …", file=sys.stderr)
+        case ImageProgress(total_bytes=0):
+            print(f"pulling {shown(event.image)} …", file=sys.stderr)
+        case ImagePulled():
+            took = units.show_seconds(event.seconds)
+            print(f"{shown(event.image)} is here: {units.show_bytes(event.size_bytes)} in {took}", file=sys.stderr)

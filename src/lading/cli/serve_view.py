@@ -15,7 +15,8 @@ from lading.wiring import servers, serving
 from lading.wiring.servers import Seen
 from lading.wiring.serving_start import Prepared
 
-_HERE = frozenset({"process"})
+#: Backends whose models lie on this machine, where their version can be seen.
+_HERE = frozenset({"process", "docker"})
 
 
 def tell_plan(output: Output, ready: Prepared) -> None:

@@ -97,7 +97,14 @@ def process_backend(choice: BackendChoice | None = None) -> ProcessBackend:
 
 
 @asynccontextmanager
-async def asked(server: str, api_key_env: str | None = None, *, kind: str | None = None) -> AsyncIterator[Endpoint]:
+async def asked(
+    server: str,
+    api_key_env: str | None = None,
+    *,
+    kind: str | None = None,
+    namespace: str | None = None,
+    context: str | None = None,
+) -> AsyncIterator[Endpoint]:
     """Where to ask *server* for the length of the block: a URL, or what `lading serve` called it, on any backend.
 
     Its served name is empty where it is to be found out. Into a cluster it is a port-forward: for questions alone.
@@ -109,7 +116,8 @@ async def asked(server: str, api_key_env: str | None = None, *, kind: str | None
     if "://" in server:
         yield _endpoint_at(server, api_key_env)
         return
-    found, backend = await servers.the_one(server, kind=kind)
+    choice = BackendChoice(kind=kind or "process", namespace=namespace, context=context)
+    found, backend = await servers.the_one(server, choice, kind=kind)
     async with servers.reached(found, backend) as endpoint:
         yield _as_its_engine_wants(endpoint, found.engine)
 
