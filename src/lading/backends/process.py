@@ -12,13 +12,13 @@ import shlex
 import signal
 import subprocess
 import time
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AbstractContextManager, asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from lading.backends import asking, gpus, lease, passing, processes, programs, record
+from lading.backends import asking, gpus, helping, lease, passing, processes, programs, record
 from lading.backends.record import ServerRecord
 from lading.engines.base import Engine, Launch
 from lading.errors import PortInUse, ServerDied, ServingError, TeardownFailed
@@ -97,7 +97,7 @@ class ProcessBackend:
         """As `lading.ports.backend.TellsHelp.help_text`."""
         program = programs.find(deployment.engine, self._choice.python)
         if program.prefix not in self._helps:
-            env = {**deployment.env, "LADING_API_KEY": ""}
+            env = self._environment(deployment.env)
             self._helps[program.prefix] = await helping.text(program.prefix, asks, env, within_s=within_s)
         return self._helps[program.prefix]
 
@@ -263,8 +263,7 @@ class ProcessBackend:
         self, server: ServerRecord, added: Mapping[str, str], reserved: Reservation | None
     ) -> "subprocess.Popen[bytes]":
         """Start the process: here, not in a helper thread, because a leased one ends when the thread that started it does."""
-        env = {key: value for key, value in os.environ.items() if key not in _PRIVATE - self._choice.env.keys()}
-        env |= {**added, **gpus.environment(reserved, self._choice.gpus)}
+        env = self._environment({**added, **gpus.environment(reserved, self._choice.gpus)})
         env[record.MARKER] = server.mark
         if server.lease is not None:
             env["LADING_PARENT"] = str(os.getpid())
@@ -279,6 +278,11 @@ class ProcessBackend:
                 start_new_session=True,
                 pass_fds=() if reserved is None else reserved.descriptors,
             )
+
+    def _environment(self, added: Mapping[str, str]) -> dict[str, str]:
+        """What a program is run with: ours without what is private, and what was asked for."""
+        ours = {key: value for key, value in os.environ.items() if key not in _PRIVATE - self._choice.env.keys()}
+        return {**ours, **added}
 
     def _adopt(self, server: ServerRecord, deployment: Deployment) -> None:
         """Keep what runs when it is what is wanted."""

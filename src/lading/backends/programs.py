@@ -43,15 +43,24 @@ def find(engine: Engine, python: str | None) -> Program:
     Raises:
         MissingProgram: None is; the message says what was looked for, and where.
     """
-    interpreter = _interpreter(python) if python else sys.executable
+    where = interpreter(python)
     for name in engine.programs:
-        found = _here(name, interpreter)
+        found = _here(name, where)
         if found is not None:
             return found
     raise MissingProgram(
-        f"no program of {engine.name} was found: looked for {' and '.join(map(repr, engine.programs))} with {interpreter} and on the PATH",
+        f"no program of {engine.name} was found: looked for {' and '.join(map(repr, engine.programs))} with {where} and on the PATH",
         hint=INSTALL.get(engine.name, f"install one of: {', '.join(engine.programs)}"),
     )
+
+
+def interpreter(python: str | None) -> str:
+    """The interpreter that *python* (a path or a name) is, or ours where none is given.
+
+    Raises:
+        MissingProgram: It cannot be run.
+    """
+    return _interpreter(python) if python else sys.executable
 
 
 def _interpreter(python: str) -> str:
@@ -65,12 +74,12 @@ def _interpreter(python: str) -> str:
     return str(Path(found).absolute())  # not resolved: the link says which environment it is
 
 
-def _here(name: str, interpreter: str) -> Program | None:
+def _here(name: str, where: str) -> Program | None:
     if name == "xllamacpp":
-        return _xllamacpp(interpreter)
+        return _xllamacpp(where)
     if name.startswith(_AS_MODULE):
-        return _module(name, interpreter)
-    return _executable(name, interpreter)
+        return _module(name, where)
+    return _executable(name, where)
 
 
 def _module(program: str, interpreter: str) -> Program | None:

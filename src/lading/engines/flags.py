@@ -58,7 +58,7 @@ def split(argv: Sequence[str]) -> tuple[Flag, ...]:
     found: list[list[str]] = []
     ended = False
     for word in argv:
-        if not found or (is_flag(word) and not ended and word != "--"):
+        if not found or (is_flag(word) and not ended):
             found.append([word])
         else:
             found[-1].append(word)
@@ -67,8 +67,8 @@ def split(argv: Sequence[str]) -> tuple[Flag, ...]:
 
 
 def is_flag(word: str) -> bool:
-    """Whether *word* is a flag, not a value: it begins with a dash, and is no negative number."""
-    return len(word) > 1 and word[0] == "-" and not (word[1].isdigit() or word[1] == ".")
+    """Whether *word* is a flag, not a value: it begins with a dash, and is neither ``--`` nor a negative number."""
+    return len(word) > 1 and word[0] == "-" and word != "--" and not (word[1].isdigit() or word[1] == ".")
 
 
 def merged(theirs: Sequence[str], ours: Sequence[str], engine: Engine | None = None) -> Merged:

@@ -8,6 +8,7 @@ from typing import Any
 
 from lading.engines import effective
 from lading.events import Emit, ServerReady, ServerStarting, ServerStopped
+from lading.flows import flags
 from lading.ports.backend import Backend, Deployment, Narrates, Ready, ServeRequest
 
 TEARDOWN_S = 60.0
@@ -33,9 +34,10 @@ async def serving(
     """A server for the length of a block, removed at its end however it ends.
 
     Raises:
+        InvalidParameters: The program that would run does not know a flag.
         ServingError: It did not come to answer within *within_s*, or something of it could not be removed.
     """
-    deployment = backend.plan(request)
+    deployment = await flags.planned(backend, request)
     try:
         yield await _started(backend, deployment, within_s, emit)
     finally:
@@ -50,7 +52,7 @@ async def serve(backend: Backend, request: ServeRequest, *, within_s: float, emi
     Raises:
         ServingError: As `serving`.
     """
-    deployment = backend.plan(request)
+    deployment = await flags.planned(backend, request)
     kept = await backend.alive(deployment.name)
     try:
         return await _started(backend, deployment, within_s, emit)

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from lading import events
 from lading.errors import InvalidInput, MeasurementError, ServingError, TeardownFailed
-from lading.flows import serve
+from lading.flows import flags, serve
 from lading.flows.study import Setup
 from lading.measure import schedule
 from lading.measure.records import Level
@@ -86,7 +86,7 @@ async def attempt(setup: Setup, trial: Trial, *, ended: Callable[[Trial], None])
     now = Attempt(setup=setup, trial=trial, number=trial.number, attempt=trial.attempts + 1, ended=ended)
     setup.emit(events.TrialStarted(number=now.number, attempt=now.attempt, role=trial.role, params=dict(trial.params)))
     try:
-        deployment = setup.backend.plan(_request(now))
+        deployment = await flags.planned(setup.backend, _request(now))
     except InvalidInput as error:
         return _end(now, failure.of_error(error, "plan", setup.engine, ()))
     setup.append(

@@ -1,6 +1,6 @@
 """What runs a server of weights."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol, runtime_checkable
@@ -223,3 +223,23 @@ class Narrates(Protocol):
 
     def narrate(self, emit: Emit) -> None:
         """Tell *emit* what happens from now on while it applies and waits: an image is pulled, a pod is not scheduled."""
+
+
+@runtime_checkable
+class TellsHelp(Protocol):
+    """What a `Backend` can do beside: let a program tell its flags before it is started as a server."""
+
+    async def version(self, deployment: Deployment) -> str | None:
+        """The version of the program that *deployment* would run; None where it cannot be told without running it."""
+
+    async def help_text(self, deployment: Deployment, asks: Sequence[str], *, within_s: float) -> str:
+        """What the program of *deployment* says of its flags; run once, then remembered.
+
+        Args:
+            deployment: Whose program.
+            asks: Words that make it tell, the best first; the next is tried where the program refuses one.
+            within_s: For all of it. The program is ended with all its children, and what it said is cut.
+
+        Returns:
+            What it wrote, foreign bytes as text; empty where it tells nothing, or not within its time.
+        """
