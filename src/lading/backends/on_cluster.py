@@ -26,6 +26,7 @@ from lading.backends import (
 )
 from lading.backends import on_cluster_plan as plans
 from lading.backends import on_cluster_scene as scenes
+from lading.backends import on_cluster_verdict as verdicts
 from lading.backends.on_cluster_form import Form
 from lading.backends.on_cluster_scene import Scene, Stuck, Tell
 from lading.cluster import config, kinds
@@ -34,7 +35,7 @@ from lading.cluster.kinds import Object
 from lading.cluster.loop import LoopThread
 from lading.diagnosis.finding import Finding
 from lading.engines.base import Engine
-from lading.errors import NotReady, ServerDied, ServingError
+from lading.errors import ServingError
 from lading.events import Emit, Notice
 from lading.manifests import names, ours, serving
 from lading.manifests.target import PORT
@@ -56,7 +57,7 @@ class OnCluster:
 
     Attributes:
         lease_s: A run that was not heard of for so long is dead.
-        tell: Called with each new reason why a server is not ready yet, on a thread of its own.
+        tell: Called with each new reason why a server is not ready yet.
     """
 
     form: ClassVar[Form]
@@ -251,12 +252,12 @@ class OnCluster:
         async with self._cluster(name) as cluster, scenes.kept(self._scene(cluster, name, applied.place)) as scene:
             try:
                 pod = await scene.until_ready(deadline)
-                self._prove(pod, applied)
+                verdicts.prove(pod, self.form.container, applied.place)
                 endpoint, effective = await self._answered(cluster, scene, applied, began + within_s)
             except Stuck as stuck:
-                raise await self._ended(scene, stuck.finding) from None
+                raise await verdicts.ended(scene, stuck.finding) from None
             except TimeoutError:
-                raise await self._late(scene, within_s) from None
+                raise await verdicts.late(scene, within_s) from None
             except ServingError as error:
                 error.log = error.log or await scene.log()
                 raise
@@ -266,20 +267,6 @@ class OnCluster:
             argv=on_cluster_proof.argv(pod, self.form.container),
             effective=effective,
         )
-
-    def _prove(self, pod: Object, applied: "_Applied") -> None:
-        """That it serves what was meant.
-
-        Raises:
-            ServingError: It does not, or that cannot be seen.
-        """
-        doubts = on_cluster_proof.doubts(pod, self.form.container, applied.place)
-        if doubts:
-            raise ServingError(
-                f"pod {pod['metadata']['name']} does not serve {applied.place.path or 'the root'} of claim "
-                f"{applied.place.claim}: {'; '.join(doubts)}",
-                hint="something on this cluster changes pods (a webhook, another controller): `kubectl get pod -o yaml` shows it",
-            )
 
     async def _answered(
         self, cluster: Cluster, scene: Scene, applied: "_Applied", until: float
@@ -311,27 +298,6 @@ class OnCluster:
                 if pod is not None and pod["metadata"]["name"] in behind:
                     return
                 await asyncio.sleep(0.1)
-
-    async def _ended(self, scene: Scene, finding: Finding) -> ServingError:
-        """The error that *finding* is: a server that died has its log, what never began its evidence."""
-        pod = scene.newest()
-        died = pod is not None and scenes.ended_runs(pod, self.form.container) > 0
-        log = await scene.log() or finding.evidence
-        message = f"{scene.shown} does not come to serve ({finding.cause}): {finding.sentence}"
-        if died:
-            code = scenes.last_exit(pod, self.form.container) if pod is not None else None
-            return ServerDied(message, returncode=code, hint=finding.remedy or None, log=log)
-        return ServingError(message, hint=finding.remedy or None, log=log)
-
-    async def _late(self, scene: Scene, within_s: float) -> NotReady:
-        finding = scene.finding
-        pod = scene.newest()
-        why = finding.sentence if finding else "it has no pod yet" if pod is None else "its pod is not ready yet"
-        return NotReady(
-            f"{scene.shown} did not answer within {within_s:.3g} s: {why}",
-            hint=(finding.remedy if finding else "") or "give it longer with --deadline, or look at its log",
-            log=await scene.log() or (finding.evidence if finding else ()),
-        )
 
     async def _alive(self, name: str) -> bool:
         async with self._cluster(name) as cluster:

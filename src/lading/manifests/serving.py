@@ -167,7 +167,7 @@ def probes(health: str, port: int) -> dict[str, Any]:
     """Startup and readiness, asked of the server by the kubelet. No liveness: a busy server must not be killed."""
     asked = {"httpGet": {"path": health, "port": port}, "timeoutSeconds": 5}
     return {
-        "startupProbe": {**asked, "periodSeconds": 2, "failureThreshold": START_MINUTES * 30},
+        "startupProbe": {**asked, "periodSeconds": 1, "failureThreshold": START_MINUTES * 60},
         "readinessProbe": {**asked, "periodSeconds": 5, "failureThreshold": 3},
     }
 
