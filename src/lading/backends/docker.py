@@ -37,8 +37,9 @@ Result = TypeVar("Result")
 OPEN_PORT = "{port}"
 #: A port that no parameter is likely to be: in the command line it stands for the one that is chosen at start.
 _PROBE_PORT = 64_937
-#: How long a server may take to end by itself when asked to.
-_GRACE_S = 10.0
+#: How long a server may take to end by itself when asked to; one that has not answered yet has nothing to finish, and as
+#: the first process of its container it does not hear the signal before it listens for it.
+_GRACE_S, _UNREADY_GRACE_S = 10.0, 1.0
 
 
 @dataclass(slots=True)
@@ -165,7 +166,7 @@ class DockerBackend:
                     _check_same(found, wanted)
                     container = found.id
                 else:
-                    await self._remove(docker, found, time.monotonic() + _GRACE_S * 2, grace_s=1.0)
+                    await self._remove(docker, found, time.monotonic() + _GRACE_S, grace_s=_UNREADY_GRACE_S)
                     continue
                 before = self._started.get(deployment.name)
                 at = before.at if before is not None and before.container == container else time.monotonic()
@@ -304,7 +305,7 @@ class DockerBackend:
             raise
         except ServingError as error:
             log = await docker_daemon.log(docker, container, lines=200)
-            await docker_daemon.end(docker, container, grace_s=1.0)
+            await docker_daemon.end(docker, container, grace_s=_UNREADY_GRACE_S)
             kind = PortInUse if isinstance(error, PortInUse) else ServingError
             said = f"the container of {plan.name} ({plan.image}) was not started: {error.message}"
             raise kind(said, hint=error.hint, log=log) from error
@@ -318,7 +319,8 @@ class DockerBackend:
             async with docker_daemon.connected() as docker:
                 found = await docker_daemon.find(docker, owner, record.check_name(name))
                 if found is not None:
-                    await self._remove(docker, found, until, grace_s=min(_GRACE_S, within_s / 2))
+                    grace_s = _GRACE_S if docker_place.is_noted(self._home, name) else _UNREADY_GRACE_S
+                    await self._remove(docker, found, until, grace_s=min(grace_s, within_s / 2))
         except DaemonSilent as error:
             raise TeardownFailed(f"{name} cannot be removed: {error.message}", hint=error.hint) from error
         self._started.pop(name, None)

@@ -133,8 +133,13 @@ def gpu_ids(home: Path, wanted: Wanted, ours: Sequence[Seen]) -> Iterator[tuple[
 
 
 def note(home: Path, name: str, pid: int) -> None:
-    """Write down the process of the server *name*: measurements must not take it for foreign load."""
+    """Write down the process of the server *name*, which has answered: measurements must not take it for foreign load."""
     (home / "docker" / f"{name}.pid").write_text(str(pid), encoding="ascii")
+
+
+def is_noted(home: Path, name: str) -> bool:
+    """Whether the server *name* has answered."""
+    return (home / "docker" / f"{name}.pid").exists()
 
 
 def forget(home: Path, name: str) -> None:

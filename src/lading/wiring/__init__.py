@@ -101,13 +101,14 @@ def backend(choice: "BackendChoice") -> "Backend":
 
 def load_generator() -> "LoadGenerator":
     """The load generator for OpenAI-compatible endpoints; what is not us nor a server of ours is foreign load to it."""
-    from lading.backends import processes, record
+    from lading.backends import docker_place, processes, record
     from lading.hardware.foreign import ForeignLoad
     from lading.load.openai import OpenAILoad
 
     def ours() -> tuple[int, ...]:
         leaders = (processes.leader(server) for server in record.every(home()))
-        return (os.getpid(), *(leader.pid for leader in leaders if leader is not None))
+        here = (leader.pid for leader in leaders if leader is not None)
+        return (os.getpid(), *here, *docker_place.noted(home()))
 
     return OpenAILoad(foreign=ForeignLoad(ours))
 
