@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from lading.engines import gpus
 from lading.engines.base import HardwareFacts, RuleInput
 from lading.engines.llamacpp import ENGINE as LLAMACPP
+from lading.engines.sglang import ENGINE as SGLANG
 from lading.engines.vllm import ENGINE as VLLM
 from lading.manifests import pod, target
 from lading.manifests.target import ModelPlace, Target
@@ -29,6 +30,21 @@ from lading.testing.toy_engine import ToyEngine
 )
 def test_vllm_takes_the_product_of_its_sizes_on_one_node(params, expected):
     assert gpus.asked(VLLM, VLLM.parse(params)) == expected
+
+
+@pytest.mark.parametrize(
+    ("params", "expected"),
+    [
+        ({}, 1),
+        ({"tp_size": 4, "pp_size": 2}, 8),
+        ({"tp_size": 2, "dp_size": 4}, 8),
+        ({"tp_size": 8, "attn_dp_size": 4, "ep_size": 8}, 8),
+        ({"tp_size": 8, "pp_size": 2, "nnodes": 2}, 8),
+    ],
+)
+def test_sglang_takes_the_product_of_its_own_sizes(params, expected):
+    """Copies count; the data parallelism of attention lies inside tensor."""
+    assert gpus.asked(SGLANG, SGLANG.parse(params)) == expected
 
 
 @pytest.mark.parametrize(
@@ -81,6 +97,8 @@ def test_manifest_and_rule_count_as_one(tensor, pipeline, data, have):
         (VLLM, {"gpu_memory_utilization": 0.5}, 0.5),
         (VLLM, {"kv_cache_memory_bytes": 10**9}, 0.0),
         (LLAMACPP, {"n_gpu_layers": "all"}, 0.0),
+        (SGLANG, {}, 0.0),
+        (SGLANG, {"mem_fraction_static": 0.8}, 0.8),
     ],
 )
 def test_the_share_that_must_be_free_is_what_the_engine_checks_at_start(engine, params, expected):

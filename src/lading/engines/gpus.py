@@ -49,8 +49,6 @@ def kept_off(engine: Engine, params: Params) -> bool:
 def sizes(resolved: Params) -> dict[str, int]:
     """How many ways the model is spread on one node, by the kinds of `SPREADS`."""
     found = {kind: _first(resolved, names) for kind, names in SPREADS.items()}
-    if "dp_size" in resolved and resolved.get("enable_dp_attention"):
-        found["data"] = 1  # SGLang's older word: the attention of one copy is spread, inside tensor
     local = resolved.get("data_parallel_size_local")
     if isinstance(local, int) and not isinstance(local, bool):
         found["data"] = local  # the other copies run on other nodes; with none here, only requests are spread from here
