@@ -28,13 +28,13 @@ class KServeScene(Scene):
     names_in: dict[str, tuple[str, ...] | None]
 
     def running(self) -> Object | None:
-        """As `Scene.running`; None until the controllers have caught up, and while a newer pod is not ready."""
-        evidence = self.latest
-        if evidence is None or not settled(evidence):
+        """As `Scene.running`; None until the controllers have caught up, while a newer pod is not ready, and before a look into it."""
+        evidence, found = self.latest, super().running()
+        if evidence is None or found is None or not settled(evidence):
             return None
+        uid = str(found["metadata"]["uid"])
         newest = {str(pod["metadata"]["uid"]) for pod in serving_evidence.newest_pods(evidence)}
-        found = super().running()
-        return found if found is not None and found["metadata"]["uid"] in newest else None
+        return found if uid in newest and uid in self._looked_at() else None
 
     async def _evidence(self) -> Evidence:
         evidence = await super()._evidence()
