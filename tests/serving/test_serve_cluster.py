@@ -6,32 +6,22 @@ import re
 import pytest
 from ruamel.yaml import YAML
 
-from lading import wiring
-from lading.testing import tiny_llama
-
 pytestmark = [pytest.mark.real("cluster"), pytest.mark.timeout(400)]
-
-
-@pytest.fixture
-def claim(namespace, engine_image, lading, tmp_path):
-    """A claim with `tiny` v1 and v2 (current), and `loose`, a folder on no manifest."""
-    if "deployment" not in wiring.names("backends"):
-        pytest.skip("the backend `deployment` is not installed")
-    namespace.allow_serving()
-    made = namespace.claim("models", permissions=0o2775)
-    for seed in (1, 2):
-        tiny_llama.write_gguf(tmp_path / f"{seed}/tiny.gguf", seed=seed)
-        done = lading("pull", tmp_path / str(seed), made.path, "--model", "tiny", "--version", f"v{seed}")
-        assert done.returncode == 0, done.stderr
-    (made.path / "loose").mkdir()
-    tiny_llama.write_gguf(made.path / "loose/loose.gguf")
-    return made
 
 
 @pytest.fixture
 def serve(lading, engine_image):
     def run(*arguments, **options):
-        own = ("--backend", "deployment", "--image", engine_image, "--resources", "cpu=50m", "--resources", "memory=512Mi")
+        own = (
+            "--backend",
+            "deployment",
+            "--image",
+            engine_image,
+            "--resources",
+            "cpu=50m",
+            "--resources",
+            "memory=512Mi",
+        )
         return lading("serve", *arguments, *own, timeout=300, **options)
 
     return run
@@ -78,7 +68,7 @@ def test_a_dry_run_prints_argv_and_objects_and_applies_nothing(serve, claim, nam
     documents = list(YAML(typ="safe", pure=True).load_all(printed.stdout))
     assert documents == plan["objects"]
     assert "# tiny: tiny@v1, pvc://" in printed.stdout
-    namespace.kubectl("apply", "--dry-run=server", "--validate=strict", "-f", "-", input=printed.stdout)
+    namespace.kubectl("apply", "--dry-run=server", "--validate=strict", "-f", "-", stdin=printed.stdout)
     assert not namespace.get("deployments", root="/apis/apps/v1")
 
 
@@ -89,24 +79,40 @@ def test_a_folder_without_a_manifest_is_said_to_be_one(serve, claim):
     assert "# loose: not on a manifest, pvc://" in serve("pvc://models/loose", "--output", "yaml").stdout
 
 
-BAD = {
-    "no-such-model": (("pvc://models/tinny",), "did you mean `pvc://models/tiny`?"),
-    "no-such-version": (("pvc://models/tiny@v9",), "did you mean"),
-    "whole-claim": (("pvc://models",), "pvc://models is a volume, not a model"),
-    "no-such-claim": (("pvc://nothing/tiny",), "nothing"),
-    "docker's option": (("pvc://models/tiny", "--network", "host"), "--network is nothing that backend deployment knows"),
+SAID = {
+    "docker's option": (
+        ("pvc://models/tiny", "--network", "host"),
+        "--network is nothing that backend deployment knows",
+    ),
     "a secret": (("pvc://models/tiny", "--env", "HF_TOKEN=hf_x"), "would show a secret"),
-    "other namespace": (("pvc://models/tiny", "--namespace", "elsewhere"), "elsewhere"),
+    "no GPUs": (("pvc://models/tiny", "--gpus", "many"), "--gpus many is no number of GPUs"),
+    "no quantity": (("pvc://models/tiny", "--resources", "cpu=lots"), "--resources cpu=lots is not NAME=QUANTITY"),
+    "no taint": (("pvc://models/tiny", "--toleration", "=x"), "--toleration =x is not KEY"),
     "this machine": (("models.gguf",), "models.gguf does not exist"),
+    "a source": (("hf://org/model",), "lading serve hf://org/model --pull"),
 }
 
 
-def test_bad_input_is_told_and_nothing_is_applied(serve, claim, namespace):
+@pytest.mark.parametrize("case", SAID)
+def test_what_no_cluster_is_needed_for_is_said_without_one(lading, case):
     """Each with what to do."""
-    for case, (arguments, said) in BAD.items():
-        done = serve(*arguments)
-        assert done.returncode in {1, 2}, (case, done.stdout)
-        assert said in done.stderr, (case, done.stderr)
+    arguments, said = SAID[case]
+    done = lading("serve", *arguments, "--backend", "deployment", env={"KUBECONFIG": "/nothing"})
+    assert done.returncode in {1, 2}, done.stdout
+    assert said in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_what_is_not_there_is_told_and_nothing_is_applied(serve, claim, namespace):
+    """By the claim itself, as it is named there."""
+    for reference, said in (
+        ("pvc://models/tinny", "did you mean `pvc://models/tiny`?"),
+        ("pvc://models", "pvc://models is a volume, not a model"),
+        ("pvc://nothing/tiny", "nothing"),
+    ):
+        done = serve(reference)
+        assert done.returncode in {1, 2}, done.stdout
+        assert said in done.stderr
         assert "Traceback" not in done.stderr
     assert not namespace.get("deployments", root="/apis/apps/v1")
 

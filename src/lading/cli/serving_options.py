@@ -23,7 +23,7 @@ class ServingOptions:
     """Where a server runs, and how. Each option is of some backends; another refuses it by name."""
 
     backend: Annotated[str | None, Parameter(group=GROUP)] = None
-    """Where it runs; chosen by what is served when not given, and said."""
+    """process (here), docker (a container here), deployment or kserve (a pod on the claim); chosen by REF when not given."""
     port: Annotated[int | None, Parameter(group=GROUP)] = None
     """process, docker: the port to listen on; a free one by default."""
     env: Annotated[tuple[str, ...], Parameter(group=GROUP)] = ()
@@ -33,7 +33,7 @@ class ServingOptions:
     image: Annotated[str | None, Parameter(group=GROUP)] = None
     """docker, deployment, kserve: the image that has the engine; the engine's own by default."""
     gpus: Annotated[str | None, Parameter(group=GROUP)] = None
-    """docker, deployment, kserve: how many GPUs; by default as many as the parameters spread the model over."""
+    """How many GPUs; by default as many as the parameters spread the model over."""
     network: Annotated[Literal["bridge", "host"] | None, Parameter(group=GROUP)] = None
     """docker: how the container is reached."""
     namespace: Annotated[str | None, Parameter(name=["--namespace", "-n"], group=GROUP)] = None
@@ -41,7 +41,7 @@ class ServingOptions:
     context: Annotated[str | None, Parameter(group=GROUP)] = None
     """deployment, kserve: the context of the kubeconfig; the current one by default."""
     resources: Annotated[tuple[str, ...], Parameter(group=GROUP)] = ()
-    """deployment, kserve: what its pod requests and is limited to, such as cpu=4; may be repeated."""
+    """docker, deployment, kserve: what it is limited to, and a pod requests, such as cpu=4; may be repeated."""
     node_selector: Annotated[tuple[str, ...], Parameter(group=GROUP)] = ()
     """deployment, kserve: label that its node must have, KEY=VALUE; may be repeated."""
     toleration: Annotated[tuple[str, ...], Parameter(group=GROUP)] = ()

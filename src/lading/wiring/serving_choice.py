@@ -12,7 +12,7 @@ from lading.errors import ClusterDenied, InvalidInput, InvalidReference, ObjectM
 from lading.events import Emit, ignore
 from lading.ports.backend import OnClaim
 from lading.spec.placement import Choice
-from lading.spec.ref import ClaimRef, Reference
+from lading.spec.ref import ClaimRef, Reference, SourceRef
 from lading.volume import servable
 from lading.volume.servable import Servable
 
@@ -50,6 +50,11 @@ async def chosen(ref: Reference, kind: str | None, place: Choice, *, emit: Emit 
     """
     if kind is not None:
         _require_offered(kind)
+    if isinstance(ref, SourceRef):
+        raise InvalidReference(
+            f"{ref.shown} is a source: a server reads a folder, a file, or a model on a volume or a claim",
+            hint=f"bring it onto one first: lading serve {ref.shown} --pull {'pvc://CLAIM' if kind in CLUSTER else './volume'}",
+        )
     if isinstance(ref, ClaimRef):
         return await _of_claim(ref, kind, place, emit)
     model = await asyncio.to_thread(servable.servable, ref)
