@@ -109,7 +109,7 @@ def train(folder: Path) -> Path:
 @contextlib.contextmanager
 def running(folder: Path, log: Path, *, name: str = "iris") -> Iterator[str]:
     """The server over *folder*, as a process that is ended; its URL, as soon as it says that it is ready."""
-    port = _free_port()
+    port = free_port()
     argv = [
         sys.executable, "-m", "sklearnserver", "--model_dir", folder, "--model_name", name,
         "--http_port", str(port), "--enable_grpc", "false",
@@ -127,7 +127,8 @@ def running(folder: Path, log: Path, *, name: str = "iris") -> Iterator[str]:
             process.kill()
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """A port of this host that nobody listens on."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])

@@ -178,7 +178,8 @@ async def _embedded(client: Client, where: str, body: dict[str, Any], within_s: 
     if answer.status != 200:
         raise asking.refused(client.base_url + where, answer)
     listed = answer.document.get("data") if isinstance(answer.document, dict) else None
-    vectors = [one.get("embedding") if isinstance(one, dict) else None for one in listed or ()]
+    entries = listed if isinstance(listed, list) else []
+    vectors = [one.get("embedding") if isinstance(one, dict) else None for one in entries]
     if not vectors or not all(_is_vector(vector) for vector in vectors):
         raise ServingError(f"{client.base_url}{where} answered 200 without embeddings: {answer.message}")
     return json.dumps(vectors), asking_tensors.finite(answer.document)
