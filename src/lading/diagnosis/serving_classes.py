@@ -66,7 +66,7 @@ CLASSES: Mapping[str, FailureClass] = {
     "unschedulable": FailureClass("The scheduler found no node, in words that are not known here.", "", waits=None),
     "scheduling-gated": FailureClass("A queue holds the pod back.", "", waits=True),
     # the claim
-    "claim-missing": FailureClass("The namespace has no such claim; a service cannot use a claim of another namespace.", ""),
+    "claim-missing": FailureClass("The namespace has no such claim; a service cannot use a claim of another namespace.", "`lading claim create {claim} --namespace {namespace} --size …` makes it; `kubectl -n {namespace} get pvc` lists what there is"),
     "claim-terminating": FailureClass("The claim is being deleted.", "use another claim; what is on this one goes with it if its volume's reclaim policy is Delete"),
     "claim-unbound": FailureClass("The claim has no volume yet.", _CLAIM, waits=True),
     "claim-held": FailureClass("Another pod, not of this service, has a claim that one pod or one node may use.", "stop the pod that holds it: `lading claim inspect pvc://{claim} --namespace {namespace}` names it", waits=None),
@@ -142,6 +142,7 @@ CLASSES: Mapping[str, FailureClass] = {
     "rollout-late": FailureClass("The Deployment passed its deadline, and nothing known says why.", "`kubectl -n {namespace} describe deployment,pods` shows all there is"),
     "not-reconciled": FailureClass("No controller has looked at the object.", ""),
     "kserve-stopped": FailureClass("The InferenceService has the annotation that stops it.", "`kubectl -n {namespace} annotate inferenceservices.serving.kserve.io {name} serving.kserve.io/stop-`"),
+    "runtime-invalid": FailureClass("The runtime has no container that KServe knows.", ""),
     "runtime-missing": FailureClass("The runtime that is named is not there.", ""),
     "runtime-disabled": FailureClass("The runtime that is named is disabled.", "name another with --runtime, or have `spec.disabled` of it removed"),
     "runtime-unsupported": FailureClass("No runtime takes this format and protocol.", "name one with --runtime, or leave it out: one is made"),
@@ -156,8 +157,14 @@ def told(found: Finding, values: Mapping[str, str]) -> Finding:
     known = CLASSES.get(found.cause)
     if known is None:
         return found
-    remedy = fill(known.remedy, values) if known.remedy else found.remedy
+    remedy = fill(known.remedy, values) if known.remedy else _placed(found.remedy, values.get("namespace", ""))
     return dataclasses.replace(found, remedy=remedy, fatal=found.fatal if known.waits is None else not known.waits)
+
+
+def _placed(remedy: str, namespace: str) -> str:
+    """*remedy* with *namespace* in its commands of kubectl on what is in one."""
+    kinds = "create |get pvc|describe (?:limitrange|resourcequota|secret)"
+    return re.sub(f"`kubectl (?={kinds})", f"`kubectl -n {namespace} ", remedy) if namespace else remedy
 
 
 def fill(template: str, values: Mapping[str, str]) -> str:

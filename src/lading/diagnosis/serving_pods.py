@@ -131,6 +131,8 @@ def _held(evidence: Evidence, pod: Object) -> Finding | None:
         return _mount(found, events)
     if found.cause == "unknown" and "subPath" in " ".join(found.evidence):
         return _sub_path(found)
+    if found.cause == "runs-as-root":
+        return dataclasses.replace(found, sentence="the image runs as root, and the pod may not")
     return _scheduling(evidence, pod, found)
 
 
@@ -171,7 +173,9 @@ def _scheduling(evidence: Evidence, pod: Object, found: Finding) -> Finding:
     if any(f"node.kubernetes.io/{one}" in said for one in pressed) and "Insufficient" not in said:
         return dataclasses.replace(found, cause="node-pressure")
     coming = any(map(serving_evidence.leaving, evidence.pods)) or _scaling(pod, evidence.events)
-    told = f"{found.sentence}{_asked(pod, said)}{_mountable(evidence)}"
+    told = (
+        found.sentence if found.cause == "claim-held" else f"{found.sentence}{_asked(pod, said)}{_mountable(evidence)}"
+    )
     return dataclasses.replace(found, sentence=told, fatal=not coming)
 
 

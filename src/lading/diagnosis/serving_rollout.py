@@ -22,7 +22,10 @@ def not_created(evidence: Evidence) -> Finding | None:
         or finding.text(finding.holds(evidence.deployment, "ReplicaFailure"), "message")
         or _by_service(evidence)
     )
-    return refused(said) if said else None
+    found = refused(said) if said else None
+    if found is None or found.cause != "quota-exceeded":
+        return found
+    return dataclasses.replace(found, fatal=not any(map(serving_evidence.leaving, evidence.pods)))
 
 
 def refused(message: str) -> Finding:
