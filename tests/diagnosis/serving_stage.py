@@ -153,7 +153,8 @@ def kept(evidence: Evidence, namespace: str, registry: str) -> str:
     parts["events"] = [one for one in evidence.events if one["involvedObject"].get("uid") in own]
     text = json.dumps(parts, indent=1, default=list)
     trimmed = _without_managed_fields(json.loads(text))
-    return json.dumps(trimmed, indent=1).replace(namespace, "demo").replace(registry, "registry.example.com") + "\n"
+    plain_text = json.dumps(trimmed, indent=1).replace(namespace, "demo").replace(registry, "registry.example.com")
+    return re.sub(r'"/[^"]*?/volumes/demo/', '"/volumes/demo/', plain_text) + "\n"
 
 
 def _objects(evidence):
