@@ -224,14 +224,16 @@ async def test_a_daemon_that_is_away_is_told_and_what_it_has_is_not_forgotten(pl
     assert backend.log("one") == ()
 
 
-async def test_without_a_daemon_nothing_is_asked_where_nothing_was_started(tmp_path, monkeypatch):
-    """`lading studies reap` works on a machine without Docker."""
+async def test_without_a_daemon_nothing_is_asked_where_nothing_was_started(place, tmp_path, monkeypatch):
+    """`lading studies reap` works on a machine without Docker, and what was refused is not to be removed."""
     monkeypatch.setenv("DOCKER_HOST", f"unix://{tmp_path}/nobody.sock")
     backend = DockerBackend(BackendChoice(kind="docker"), home=tmp_path)
     assert (await backend.reap(), await backend.names(), await backend.servers()) == ((), (), ())
     assert not await backend.alive("one")
+    with pytest.raises(ServingError, match="daemon does not answer"):
+        await backend.apply(backend.plan(place.request("one")))
     await backend.remove("one")
-    assert list(tmp_path.iterdir()) == []
+    assert list(tmp_path.glob("*")) == []
 
 
 async def test_another_machines_daemon_is_refused(place, monkeypatch):

@@ -153,8 +153,9 @@ class DockerBackend:
         Raises:
             MissingExtra: aiodocker is not installed.
         """
-        wanted = self._wanted(deployment)
         async with docker_daemon.connected() as docker:
+            await docker_daemon.require(docker)
+            wanted = self._wanted(deployment)
             while True:
                 found = await docker_daemon.find(docker, wanted.owner, deployment.name)
                 if found is None:

@@ -153,6 +153,16 @@ def _silent(said: str, cause: BaseException | None) -> DaemonSilent:
 # ------------------------------------------------------------------------------------------------------------ containers
 
 
+async def require(docker: "Docker") -> None:
+    """Nothing, where the daemon answers.
+
+    Raises:
+        DaemonSilent: It does not.
+    """
+    with _told():
+        await docker.version()
+
+
 async def every(docker: "Docker", owner: str) -> tuple[Seen, ...]:
     """All containers of *owner*, whatever their state, by server."""
     wanted = json.dumps({"label": [f"{OWNER}={owner}", f"{ours.MANAGED_BY}={ours.MANAGER}"]})
