@@ -156,23 +156,34 @@ class DockerBackend:
         async with docker_daemon.connected() as docker:
             await docker_daemon.require(docker)
             wanted = self._wanted(deployment)
-            while True:
-                found = await docker_daemon.find(docker, wanted.owner, deployment.name)
-                if found is None:
-                    await docker_daemon.have_image(docker, deployment.image or "", self._emit)
-                    container = await self._created(docker, wanted)
-                    if container is None:
-                        continue  # another command was quicker
-                elif found.running or (found.state == "created" and _same(found, wanted)):
-                    _check_same(found, wanted)
-                    container = found.id
-                else:
-                    await self._remove(docker, found, time.monotonic() + _GRACE_S, grace_s=_UNREADY_GRACE_S)
-                    continue
-                before = self._started.get(deployment.name)
-                at = before.at if before is not None and before.container == container else time.monotonic()
-                self._started[deployment.name] = _Started(deployment, container, at)
-                return
+            while not await self._applied(docker, wanted):
+                pass
+
+    async def _applied(self, docker: "Docker", wanted: Wanted) -> bool:
+        """Start it, or keep what runs under its name; False: another look is needed, something was in the way."""
+        plan, at = wanted.deployment, time.monotonic()
+        found = await docker_daemon.find(docker, wanted.owner, plan.name)
+        if found is None:
+            await docker_daemon.have_image(docker, plan.image or "", self._emit)
+            at = time.monotonic()
+            container = await self._created(docker, wanted)
+            if container is None:
+                return False  # another command was quicker
+        elif found.running:
+            _check_same(found, wanted)
+            container = found.id
+        elif found.state == "created" and _same(
+            found, wanted
+        ):  # of another command, which is about to start it, or died
+            await self._start(docker, found.id, plan)
+            container = found.id
+        else:
+            await self._remove(docker, found, at + _GRACE_S, grace_s=_UNREADY_GRACE_S)
+            return False
+        before = self._started.get(plan.name)
+        if before is None or before.container != container:
+            self._started[plan.name] = _Started(plan, container, at)
+        return True
 
     async def ready(self, name: str, *, within_s: float) -> Ready:
         """As `lading.ports.backend.Backend.ready`. A daemon that is started again meanwhile is waited for."""
@@ -286,7 +297,8 @@ class DockerBackend:
     async def _created(self, docker: "Docker", wanted: Wanted) -> str | None:
         """The container of *wanted*, created and started; None when another command made one of that name meanwhile."""
         ours_all = await docker_daemon.every(docker, wanted.owner)
-        with docker_place.gpu_ids(self._home, wanted, ours_all) as ids:
+        with docker_place.reserved_gpus(self._home, wanted, ours_all) as reserved:
+            ids = () if reserved is None else reserved.uuids
             with docker_place.port(wanted) as port:
                 made = docker_container.document(wanted, port=port, gpu_ids=ids)
                 try:
@@ -296,6 +308,9 @@ class DockerBackend:
                         raise
                     return None
             await self._start(docker, container, wanted.deployment)
+            running = await docker_daemon.look(docker, container) if reserved is not None else None
+            if reserved is not None and running is not None and running.pid:
+                reserved.lend(running.pid)
         return container
 
     async def _start(self, docker: "Docker", container: str, plan: Deployment) -> None:

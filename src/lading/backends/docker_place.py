@@ -8,6 +8,7 @@ import socket
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import psutil
 
@@ -16,6 +17,9 @@ from lading.backends.docker_container import Seen, Wanted
 from lading.engines import gpus as demand
 from lading.errors import PortInUse, TeardownFailed
 from lading.hardware import gpus
+
+if TYPE_CHECKING:
+    from lading.hardware.reservation import Reservation
 
 #: Docker's own process that listens for a container.
 _PROXY = "docker-proxy"
@@ -106,17 +110,18 @@ def _is_foreign(holder: psutil.Process) -> bool:
 
 
 @contextlib.contextmanager
-def gpu_ids(home: Path, wanted: Wanted, ours: Sequence[Seen]) -> Iterator[tuple[str, ...]]:
-    """GPUs for *wanted*, reserved for the length of the block, by UUID; empty: it takes none, or the daemon chooses.
+def reserved_gpus(home: Path, wanted: Wanted, ours: Sequence[Seen]) -> "Iterator[Reservation | None]":
+    """GPUs for *wanted*, reserved for the length of the block; None: it takes none, or the daemon chooses.
 
-    From then on the container itself says that it has them: those of *ours*, ended ones apart, are taken.
+    From then on the container itself says that it has them (those of *ours*, ended ones apart, are taken), and to servers
+    that are no containers the process it was lent to.
 
     Raises:
         GpusUnavailable: There are too few with enough free memory; the message says why, GPU by GPU.
     """
     found = gpus.look() if wanted.gpus else None
     if found is None or not found.gpus:
-        yield ()  # none is known here: the daemon's NVIDIA runtime knows, or says what it lacks
+        yield None  # none is known here: the daemon's NVIDIA runtime knows, or says what it lacks
         return
     from lading.hardware import reservation
 
@@ -126,7 +131,7 @@ def gpu_ids(home: Path, wanted: Wanted, ours: Sequence[Seen]) -> Iterator[tuple[
         home, gpus.usable(found.gpus), wanted.gpus, holder=f"the server {plan.name}",
         least_share=demand.memory_share(plan.engine, plan.params), taken=taken,
     ) as held:  # fmt: skip
-        yield held.uuids
+        yield held
 
 
 # ------------------------------------------------------------------------------------------------------------- processes
