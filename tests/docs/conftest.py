@@ -30,6 +30,26 @@ def on_claims(namespace, tiny_hf, tmp_path, tmp_path_factory, monkeypatch):
 
 
 @pytest.fixture
+def on_serving(namespace, engine_image, tiny_gguf, lading, monkeypatch):
+    """For docs/serving-on-a-cluster.md: a namespace whose user may serve, `tiny` on the claim `models`, an engine's image."""
+    namespace.allow_serving()
+    claim = namespace.claim("models", permissions=0o2775)
+    done = lading("pull", tiny_gguf.parent, claim.path, "--model", "tiny", "--version", "v1")
+    assert done.returncode == 0, done.stderr
+    monkeypatch.setenv("ENGINE_IMAGE", engine_image)
+    return {"KUBECONFIG": str(namespace.admin)}
+
+
+@pytest.fixture
+def on_docker(docker_daemon, engine_image, tiny_gguf, tmp_path, monkeypatch):
+    """For docs/serving-docker.md: a Docker daemon that has an engine's image, and a model on a volume."""
+    monkeypatch.setenv("DOCKER_HOST", docker_daemon)
+    monkeypatch.setenv("ENGINE_IMAGE", engine_image)
+    (tmp_path / "tiny.gguf").symlink_to(tiny_gguf)
+    return {}
+
+
+@pytest.fixture
 def at_sources(hub, tiny_hf, minio_environment, monkeypatch):
     """For docs/sources.md: a hub with a model in two forms at `HF_ENDPOINT`, a store with one at `$STORE`, and its keys."""
     repository = hub.repository("acme/tiny-chat")

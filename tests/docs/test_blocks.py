@@ -30,7 +30,10 @@ _BLOCK = re.compile(
     re.MULTILINE | re.DOTALL,
 )
 #: What must be there before a page's blocks are run: a fixture of this folder.
-PLACES = {"docs/claims.md": "on_claims", "docs/sources.md": "at_sources", "docs/pushing.md": "at_sources"}
+PLACES = {
+    "docs/claims.md": "on_claims", "docs/serving-on-a-cluster.md": "on_serving", "docs/serving-docker.md": "on_docker",
+    "docs/sources.md": "at_sources", "docs/pushing.md": "at_sources",
+}  # fmt: skip
 _SHOWN = {"text", "mermaid", ""}
 
 
@@ -55,7 +58,7 @@ def _pages():
         name = str(path.relative_to(ROOT))
         marks = (
             [pytest.mark.real("cluster"), pytest.mark.slow, pytest.mark.timeout(600)]
-            if PLACES.get(name) == "on_claims"
+            if PLACES.get(name) in {"on_claims", "on_serving"}
             else []
         )
         yield pytest.param(path, PLACES.get(name), id=name, marks=marks)
@@ -74,9 +77,9 @@ def test_blocks(path, place, tmp_path, record_property, request):
             counts[_run(block, path, tmp_path, namespace, admin if block.note == "admin" else {})] += 1
     finally:
         os.chdir(before)
-        subprocess.run(
-            [sys.executable, "-m", "lading", "stop", "--all", "--yes"], capture_output=True, check=False, cwd=tmp_path
-        )
+        # Only what this test's own LADING_HOME knows: a developer's cluster is nobody's to clean here.
+        stop = [sys.executable, "-m", "lading", "stop", "--all", "--yes", "--backend", "process"]
+        subprocess.run(stop, capture_output=True, check=False, cwd=tmp_path)
     record_property("blocks", counts)
 
 

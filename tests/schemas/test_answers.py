@@ -80,6 +80,7 @@ SERVED: dict[str, list[tuple[str, str | None]]] = {
     "serve": [
         ("serve tiny.gguf --set n_ctx=512 --dry-run", "serve-plan"),
         ("serve tiny.gguf --set n_ctx=512", "served"),
+        ("serve --list --backend process", "server-listed"),
         ("ask tiny Hello --max-tokens 4", "reply"),
         ("stop tiny", None),
     ],
@@ -235,7 +236,7 @@ def test_so_does_each_line_of_those_that_start_servers(case, place):
             check(place.run(line), answer)
     finally:
         subprocess.run(
-            [sys.executable, "-m", "lading", "stop", "--all", "--yes"],
+            [sys.executable, "-m", "lading", "stop", "--all", "--yes", "--backend", "process"],
             env={**os.environ, "LADING_HOME": str(place.home)}, capture_output=True, timeout=90, check=False,
         )  # fmt: skip
 

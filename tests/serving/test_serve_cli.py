@@ -22,7 +22,10 @@ from lading.testing.scripted_engine import ScriptedEngine
 
 
 @pytest.fixture
-def home(lading_home):
+def home(lading_home, monkeypatch):
+    """Lading's state, and no cluster: `stop --all` must not find a developer's own."""
+    monkeypatch.setenv("KUBECONFIG", str(lading_home / "none"))
+    monkeypatch.delenv("DOCKER_HOST", raising=False)
     yield lading_home
     left = living(lading_home)
     end_all(lading_home)

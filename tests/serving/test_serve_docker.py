@@ -16,6 +16,7 @@ pytestmark = [pytest.mark.real("docker"), pytest.mark.timeout(300)]
 @pytest.fixture
 def daemon(docker_daemon, monkeypatch, lading_home):
     monkeypatch.setenv("DOCKER_HOST", docker_daemon)
+    monkeypatch.setenv("KUBECONFIG", str(lading_home / "none"))
     yield docker_daemon
     end_all(lading_home)
 
