@@ -7,6 +7,7 @@ from pathlib import Path
 
 from lading import wiring
 from lading.api import portal
+from lading.backends import asking_given
 from lading.errors import InvalidInput
 from lading.events import Emit, ignore
 from lading.flows import bench as benching
@@ -18,6 +19,7 @@ from lading.spec import units
 from lading.spec.study import BackendChoice
 from lading.spec.workload import Workload
 from lading.volume import servable
+from lading.wiring import asking
 from lading.wiring import serving as names
 
 
@@ -119,7 +121,7 @@ def ask(
     raw: bool = False,
     api_key_env: str | None = None,
 ) -> str:
-    """The answer to *prompt*.
+    """The answer to *prompt*; of a server that predicts, whose rows it is as JSON, the predictions as JSON.
 
     Args:
         server: What `serve` gave, its name, or a URL.
@@ -158,9 +160,12 @@ def bench(
 async def _answer(
     server: Server | str, prompt: str, max_tokens: int, model: str | None, *, raw: bool, api_key_env: str | None
 ) -> str:
-    endpoint = await names.endpoint_of(_address(server), api_key_env)
-    name = model or await names.asked_name(endpoint)
-    return "".join([piece async for piece in names.answer(endpoint, name, prompt, max_tokens=max_tokens, raw=raw)])
+    async with names.asked(_address(server), api_key_env) as endpoint:
+        given = asking_given.read(prompt)
+        reply = await asking.ask(
+            endpoint, given, protocol="completions" if raw else None, model=model, max_tokens=max_tokens
+        )
+    return reply.answer
 
 
 async def _bench(

@@ -1,22 +1,19 @@
-"""From what a user names to what is served, where to ask it, and its answer."""
+"""From what a user names to what is served, and where to ask it."""
 
 import re
 from collections.abc import AsyncIterator, Mapping
-from contextlib import aclosing, asynccontextmanager
+from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-import aiohttp
-
 from lading import wiring
-from lading.backends import asking
 from lading.backends.endpoint import API_KEY_VARIABLE, EndpointBackend, checked_url
 from lading.backends.process import ProcessBackend
 from lading.engines.base import Engine, HardwareFacts, RuleInput
-from lading.errors import InvalidInput, InvalidParameters, InvalidReference, NotPublished, ServingError
+from lading.errors import InvalidInput, InvalidParameters, InvalidReference, NotPublished
 from lading.hardware import host as machine
 from lading.load import probe
 from lading.manifests import names
@@ -220,48 +217,6 @@ async def named(endpoint: Endpoint, model: str | None = None) -> Endpoint:
             hint=f"name the model: --model {served[0].name if served else 'NAME'}",
         )
     return replace(endpoint, served_name=served[0].name, vocabulary=served[0].vocabulary)
-
-
-async def asked_name(endpoint: Endpoint) -> str:
-    """The name to ask *endpoint* for: its own, or that of the one model it serves.
-
-    Raises:
-        ServingError: It cannot be asked, or lists none or several.
-    """
-    async with _asking(endpoint) as client:
-        return endpoint.served_name or await asking.only_name(client, within_s=30.0)
-
-
-async def answer(
-    endpoint: Endpoint, model: str, prompt: str, *, max_tokens: int, raw: bool = False
-) -> AsyncIterator[str]:
-    """The pieces of the answer to *prompt* as they come; *raw*: the text as it is, without a chat around it.
-
-    Raises:
-        ServingError: The server cannot be asked.
-    """
-    path, said = ("completions", {"prompt": prompt}) if raw else ("chat/completions", {"messages": _turn(prompt)})
-    body: dict[str, Any] = {"model": model, "max_tokens": max_tokens, "stream": True, **said}
-    async with _asking(endpoint) as client, aclosing(client.stream(f"/v1/{path}", body)) as events:
-        async for event in events:
-            choice = (event.get("choices") or [{}])[0]
-            yield asking.printable((choice.get("delta") or {}).get("content") or choice.get("text") or "")
-
-
-@asynccontextmanager
-async def _asking(endpoint: Endpoint) -> AsyncIterator[asking.Client]:
-    """A client of *endpoint*; a connection that breaks is a `ServingError`."""
-    try:
-        async with asking.Client(endpoint.base_url, endpoint.headers) as client:
-            yield client
-    except aiohttp.ClientError as error:
-        raise ServingError(
-            f"{endpoint.base_url} cannot be asked: {asking.unreachable(error)}", hint="is a server running there?"
-        ) from error
-
-
-def _turn(prompt: str) -> list[dict[str, str]]:
-    return [{"role": "user", "content": prompt}]
 
 
 def _check_rules(engine: Engine, params: Mapping[str, Any], model: Servable, hardware: HardwareFacts | None) -> None:
