@@ -179,6 +179,16 @@ def test_without_the_pods_nothing_is_taken_off_and_that_is_said():
     assert "may not be listed" in found.unknown
 
 
+def test_what_a_replaced_pod_has_is_free_for_the_new_one():
+    """With `Recreate` the old pod goes first: its GPUs are the new one's."""
+    nodes, pods = [node("a", gpu="4")], [pod("old", on="a", gpu=4)]
+    rooms = room.by_node(nodes, pods)
+    assert not room.fit(asking(gpu=4), rooms).nodes
+    assert room.fit(asking(gpu=4), room.without(rooms, {"team/old"})).nodes == ("a",)
+    assert not room.fit(asking(gpu=4), room.without(rooms, {"other/old"})).nodes
+    assert room.without(room.by_node(nodes, None), {"team/old"})[0].requested is None
+
+
 def test_memory_is_counted_like_gpus():
     spec = asking(gpu=1, memory="24Gi")
     found = fit(spec, [node("a", gpu="8")], [pod("x", on="a", memory="16Gi")])

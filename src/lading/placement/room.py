@@ -6,7 +6,7 @@ memory. It counts as the scheduler does and says of every node why not; the sche
 
 import dataclasses
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any, Literal
@@ -113,6 +113,16 @@ def by_node(nodes: Iterable[Object], pods: Iterable[Object] | None) -> tuple[Nod
             )
         )
     return tuple(sorted(found, key=lambda room: room.name))
+
+
+def without(rooms: Iterable[NodeRoom], gone: Collection[str]) -> tuple[NodeRoom, ...]:
+    """*rooms* as they will be once the pods *gone* (``namespace/name``) have ended: those that a new one replaces."""
+    left = []
+    for room in rooms:
+        holders = {name: held for name, held in room.holders.items() if name not in gone}
+        requested = None if room.requested is None else pod_requests.total(holders.values())
+        left.append(dataclasses.replace(room, holders=holders, requested=requested))
+    return tuple(left)
 
 
 def fit(spec: Mapping[str, Any], rooms: Sequence[NodeRoom]) -> Fit:
