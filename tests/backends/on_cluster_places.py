@@ -8,11 +8,13 @@ import subprocess
 import sys
 from urllib.parse import urlsplit
 
+import pytest
 from tests.backends.places import UncheckedLlamaCpp
 
 from lading.backends.deployment import DeploymentBackend
 from lading.backends.lease import Lease
 from lading.engines.base import Command
+from lading.manifests import target as targets
 from lading.ports.backend import OnClaim, ServeRequest
 from lading.spec.study import BackendChoice
 from lading.testing import tiny_llama
@@ -44,6 +46,13 @@ class UncheckedLlamaServer(UncheckedLlamaCpp):
         return Command(argv=tuple(str(word) for pair in flags.items() for word in pair))
 
 
+class HangingLlama(UncheckedLlamaCpp):
+    """The engine image's other program, which takes no slots at all: it says that it is ready, and never answers."""
+
+    programs = ("launcher",)
+    entry = ("python3", "/opt/engine/xllamacpp_server.py")
+
+
 class DeploymentPlace:
     """A namespace of the real cluster with a model on a claim, used as its user may; *kind* may be a mutant."""
 
@@ -52,6 +61,8 @@ class DeploymentPlace:
     def __init__(self, namespace, home, image, kind=DeploymentBackend, modes=("ReadWriteOnce",)):
         self.namespace, self.home, self.image, self.kind = namespace, home, image, kind
         self.leases = []
+        self.entries = pytest.MonkeyPatch()
+        self.entries.setitem(targets.ENTRY, *HangingLlama.programs, HangingLlama.entry)
         namespace.allow_serving()
         claim = namespace.claim("models", modes=modes)
         folder = claim.path / FOLDER
@@ -63,10 +74,11 @@ class DeploymentPlace:
         return self.kind(BackendChoice(**given), home=self.home)
 
     def request(self, name, behaviour="well", *, lease=None, **params):
-        given = {"well": {}, "silent": {"parallel": 0}, "other_name": {"alias": "another"}}[behaviour]
+        given = {"well": {}, "silent": {"n_parallel": 0}, "other_name": {"alias": "another"}}[behaviour]
+        engine = HangingLlama() if behaviour == "silent" else UncheckedLlamaServer()
         claim = OnClaim(namespace=self.namespace.name, claim="models", path=FOLDER, file=FILE)
         return ServeRequest(name=name, model=f"pvc://models/{FOLDER}", served_name="tiny", claim=claim, lease=lease,
-                            engine=UncheckedLlamaServer(), params={**given, **params}, format="gguf")  # fmt: skip
+                            engine=engine, params={**given, **params}, format="gguf")  # fmt: skip
 
     def changed(self, request):
         return self.request(request.name, parallel=2)
@@ -110,5 +122,6 @@ class DeploymentPlace:
         return lease.id
 
     def close(self):
+        self.entries.undo()
         for lease in self.leases:
             lease.release()
