@@ -38,7 +38,15 @@ def llamacpp(**changes):
     return Target(**{**values, **changes})
 
 
-TARGETS = {"vllm": vllm, "llama.cpp": llamacpp}
+def sglang(**changes):
+    values = {
+        "engine": wiring.engine("sglang"), "program": "python3 -m sglang.launch_server",
+        "params": {"max_running_requests": 128, "tp_size": 2, "context_length": 8192, "chunked_prefill_size": -1},
+    }  # fmt: skip
+    return vllm(**{**values, **changes})
+
+
+TARGETS = {"vllm": vllm, "llama.cpp": llamacpp, "sglang": sglang}
 
 
 def documents(text):

@@ -75,7 +75,8 @@ def merged(theirs: Sequence[str], ours: Sequence[str], engine: Engine | None = N
     """The arguments of a runtime, *theirs*, and *ours* as one list in which each flag of ours stands once.
 
     A flag is the same by any of its spellings that *engine* knows, its off-switch included; without an engine, by its
-    own spelling, dashes and underscores alike. Merging twice changes nothing.
+    own spelling, dashes and underscores alike. Abbreviations are not guessed: `help.check` writes them out. Merging
+    twice changes nothing.
 
     Raises:
         InvalidParameters: An argument of theirs is a shell line, which cannot be told apart by flags.

@@ -6,7 +6,9 @@ the devices it is told, or all it sees. Nothing here knows what a place has.
 
 import json
 import math
-from collections.abc import Mapping
+import re
+from collections.abc import Iterable, Mapping
+from typing import Literal
 
 from lading.engines.base import Engine, Params, Value
 
@@ -20,6 +22,9 @@ SPREADS: Mapping[str, tuple[str, ...]] = {
 }
 #: llama.cpp's number of layers that it decides itself.
 _AUTO = -1
+RESOURCE = "nvidia.com/gpu"
+"""What a pod asks for its GPUs by, unless its resources name others."""
+_RESOURCE = re.compile(r"(nvidia\.com/(gpu(\.shared)?|mig-[\w.]+)|amd\.com/gpu|gpu\.intel\.com/\w+|habana\.ai/gaudi)")
 
 
 def asked(engine: Engine, params: Params) -> int:
@@ -33,6 +38,21 @@ def asked(engine: Engine, params: Params) -> int:
     if by_layers(engine):
         return _of_layers(resolved)
     return of_sizes(resolved) if _spreads(engine) else 0
+
+
+def wanted(engine: Engine, params: Params, said: int | Literal["auto"]) -> int:
+    """GPUs of a server whose backend was told *said* (`BackendChoice.gpus`): that number, or as the parameters ask."""
+    return asked(engine, params) if said == "auto" else said
+
+
+def is_resource(name: str) -> bool:
+    """Whether a resource of a cluster's nodes is a GPU, or a part of one."""
+    return _RESOURCE.fullmatch(name) is not None
+
+
+def limits(count: int, named: Iterable[str]) -> dict[str, str]:
+    """What a pod is limited to, and so asks for, to have *count* GPUs; nothing where its resources *named* tell which."""
+    return {RESOURCE: str(count)} if count and not any(map(is_resource, named)) else {}
 
 
 def by_layers(engine: Engine) -> bool:

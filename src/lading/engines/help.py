@@ -10,6 +10,7 @@ import difflib
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from typing import Literal
 
 from lading.engines import flags
@@ -104,12 +105,10 @@ def read(text: str) -> tuple[Option, ...]:
     Nothing is raised: of a text that is no help nothing is read.
     """
     found: dict[str, Option] = {}
-    for lines in _entries(text[:LONGEST_CHARACTERS]):
+    for lines in islice(_entries(text[:LONGEST_CHARACTERS]), _OPTIONS):
         option = _option(lines)
         if option is not None and not any(name in found for name in option.names):
             found |= dict.fromkeys(option.names, option)
-        if len(found) >= _OPTIONS:
-            break
     return tuple(dict.fromkeys(found.values()))
 
 
@@ -133,7 +132,7 @@ def _entries(text: str) -> Iterator[list[str]]:
             entry = [line]
         elif entry and line.startswith(" " * (_INDENT + 1)):
             entry.append(line)
-        elif entry:
+        elif entry and line:
             yield entry
             entry = []
     if entry:
