@@ -133,13 +133,12 @@ class DockerBackend:
         """
         passing.given(self._choice.env)
         memory, cpus = docker_container.limits(self._choice.resources)
-        asked = self._choice.gpus
         return Wanted(
             deployment=deployment,
             owner=docker_place.own(self._home),
             mounted=docker_mount.of(deployment.model),
             network=self._choice.network,
-            gpus=gpus.asked(deployment.engine, deployment.params) if asked == "auto" else asked,
+            gpus=gpus.wanted(deployment.engine, deployment.params, self._choice.gpus),
             memory_bytes=memory,
             cpus=cpus,
             secrets={name: os.environ[name] for name, value in self._choice.env.items() if value is None},
