@@ -9,6 +9,7 @@ from lading.cluster.access import Right
 from lading.errors import ClusterConflict, ClusterDenied, ClusterError, ObjectMissing
 
 _LONGEST = 2000
+_NO_FIELD = "field not declared in schema"
 
 
 class Gone(ClusterError):
@@ -43,6 +44,8 @@ def error(right: Right, status: int, text: str, *, asked_s: float = 0) -> Cluste
             )
         case 403:
             return _forbidden(right, said)
+        case 500 if _NO_FIELD in said:  # server-side apply's word for a mistake of ours
+            return ClusterError(f"{right}: {said}", status=status)
         case 429 | 500 | 502 | 503 | 504:
             return ServerFault(f"{right}: {said}", status=status, asked_s=asked_s)
         case _:
