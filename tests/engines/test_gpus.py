@@ -103,3 +103,24 @@ def test_manifest_and_rule_count_as_one(tensor, pipeline, data, have):
 )
 def test_the_share_that_must_be_free_is_what_the_engine_checks_at_start(engine, params, expected):
     assert gpus.memory_share(engine, engine.parse(params)) == expected
+
+
+@pytest.mark.parametrize(
+    ("named", "expected"),
+    [
+        ((), {"nvidia.com/gpu": "2"}),
+        (("cpu", "memory", "example.com/fpga"), {"nvidia.com/gpu": "2"}),
+        (("amd.com/gpu",), {}),
+        (("nvidia.com/mig-1g.10gb",), {}),
+        (("nvidia.com/gpu.shared",), {}),
+        (("gpu.intel.com/i915",), {}),
+    ],
+)
+def test_a_pod_asks_for_nvidias_unless_its_resources_name_others(named, expected):
+    assert gpus.limits(2, named) == expected
+    assert gpus.limits(0, named) == {}
+
+
+def test_a_number_stands_above_the_parameters():
+    params = {"tensor_parallel_size": 4}
+    assert [gpus.wanted(VLLM, params, said) for said in ("auto", 2, 0)] == [4, 2, 0]

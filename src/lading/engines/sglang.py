@@ -26,13 +26,16 @@ from lading.errors import InvalidParameters
 
 #: Started with, unless asked otherwise: without it a server tells no numbers of its own.
 ALWAYS: Mapping[str, Value] = {"enable_metrics": True}
+#: ``/health`` must not make the model generate: each look would take a second and a place in a batch, and one that comes
+#: during a long prefill would take a busy pod away.
+_ENV: Mapping[str, str] = {"SGLANG_ENABLE_HEALTH_ENDPOINT_GENERATION": "0"}
 
 
 class SGLang:
     """SGLang 0.5.23.
 
-    Its ``/health`` and ``/health_generate`` let the model make one token, as our own proof of readiness does; they say
-    nothing of the served name, so neither is enough.
+    Its ``/health_generate`` lets the model make one token, as our own proof of readiness does, but says nothing of the
+    served name, so it is not asked; ``/health`` is kept from doing the same.
     """
 
     name = "sglang"
@@ -90,7 +93,7 @@ class SGLang:
                 hint="what stands behind a colon is an adapter's name there: choose another served name",
             )
         params = rules.checked(self, launch.params)
-        return Command(argv=tuple(_argv(launch, self.parameters, {**ALWAYS, **params})))
+        return Command(argv=tuple(_argv(launch, self.parameters, {**ALWAYS, **params})), env=_ENV)
 
     def memory(self, params: Params, model: ModelFacts, hardware: HardwareFacts | None = None) -> MemoryEstimate | None:
         """What one GPU needs."""
