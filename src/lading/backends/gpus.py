@@ -55,7 +55,7 @@ def reserve(
         GpusUnavailable: Fewer can be had; or they are asked for by number, and there is none.
         MissingExtra: They are asked for by number, and there is a driver that cannot be asked.
     """
-    count = counting.asked(engine, params) if wanted == "auto" else wanted
+    count = counting.wanted(engine, params, wanted)
     if count == 0:
         return None
     found = gpus.look()

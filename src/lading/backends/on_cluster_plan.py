@@ -70,7 +70,7 @@ def server(choice: BackendChoice, request: ServeRequest) -> serving.Server:
         path=claim.path,
         env={**own, **environment(choice, request)},
         passed_env=tuple(sorted(name for name, value in choice.env.items() if value is None)),
-        gpus=gpus.asked(engine, request.params) if choice.gpus == "auto" else choice.gpus,
+        gpus=gpus.wanted(engine, request.params, choice.gpus),
         resources=choice.resources,
         node_selector=choice.node_selector,
         tolerations=choice.tolerations,

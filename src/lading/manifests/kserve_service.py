@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from lading.engines import gpus
 from lading.errors import InvalidInput
 from lading.manifests import names, ours
 from lading.manifests.kserve_servers import CONTAINER
@@ -234,8 +235,9 @@ def _model(service: Service) -> dict[str, Any]:
 def resources(service: Service) -> dict[str, Any]:
     """Requests and limits, the GPUs among the limits."""
     made = dict(service.resources)
-    if service.gpus:
-        made["limits"] = {**made.get("limits", {}), "nvidia.com/gpu": str(service.gpus)}
+    limits = made.get("limits", {})
+    if devices := gpus.limits(service.gpus, limits):
+        made["limits"] = {**limits, **devices}
     return made
 
 

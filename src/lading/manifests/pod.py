@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from lading.engines import gpus
 from lading.manifests import target as targets
 from lading.manifests.target import ENTRY, Target
 
@@ -54,9 +55,7 @@ def resources(target: Target) -> dict[str, Any]:
     """Requests and limits; empty where nothing is known. GPUs are limits, and so requests too."""
     requests = {key: value for key, value in (("cpu", target.cpus), ("memory", target.memory)) if value}
     limits = {"memory": target.memory} if target.memory else {}
-    count = targets.gpus(target)
-    if count:
-        limits["nvidia.com/gpu"] = str(count)
+    limits |= gpus.limits(targets.gpus(target), limits)
     return {key: value for key, value in (("requests", requests), ("limits", limits)) if value}
 
 

@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from lading.engines import gpus
 from lading.manifests import ours, pod
 from lading.manifests.target import MOUNT, PORT
 
@@ -21,7 +22,6 @@ SERVICE_PORT = 80
 START_MINUTES = 60
 #: A request under way is answered before the server ends.
 GRACE_S = 30
-_GPU = "nvidia.com/gpu"
 _VOLUME = "weights"
 
 
@@ -158,8 +158,7 @@ def resources(server: Server) -> dict[str, Any]:
     """Requests and limits; empty where nothing is asked for. GPUs and other devices are limits, and so requests too."""
     requests = dict(server.resources)
     limits = {name: amount for name, amount in server.resources.items() if name != "cpu"}
-    if server.gpus:
-        limits[_GPU] = str(server.gpus)
+    limits |= gpus.limits(server.gpus, server.resources)
     return {name: amounts for name, amounts in (("requests", requests), ("limits", limits)) if amounts}
 
 
@@ -172,14 +171,14 @@ def probes(health: str, port: int) -> dict[str, Any]:
     }
 
 
-def shared_memory_volumes(gpus: int) -> list[dict[str, Any]]:
+def shared_memory_volumes(count: int) -> list[dict[str, Any]]:
     """The volume that processes share which share GPUs; none for one GPU or none."""
-    return [{"name": "shm", "emptyDir": {"medium": "Memory", "sizeLimit": "2Gi"}}] if gpus > 1 else []
+    return [{"name": "shm", "emptyDir": {"medium": "Memory", "sizeLimit": "2Gi"}}] if count > 1 else []
 
 
-def shared_memory_mounts(gpus: int) -> list[dict[str, Any]]:
+def shared_memory_mounts(count: int) -> list[dict[str, Any]]:
     """Its mount."""
-    return [{"name": "shm", "mountPath": "/dev/shm"}] if gpus > 1 else []  # noqa: S108 - a mount of the container
+    return [{"name": "shm", "mountPath": "/dev/shm"}] if count > 1 else []  # noqa: S108 - a mount of the container
 
 
 def metadata(server: Server) -> dict[str, Any]:

@@ -5,7 +5,6 @@ memory. It counts as the scheduler does and says of every node why not; the sche
 """
 
 import dataclasses
-import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
@@ -13,12 +12,11 @@ from typing import Any, Literal
 
 from lading.cluster.client import Cluster
 from lading.cluster.kinds import NODE, POD, Object
+from lading.engines.gpus import is_resource
 from lading.placement import choosing_nodes, evidence, pod_requests, quantity
 from lading.placement.evidence import Evidence
 from lading.placement.pod_requests import Amounts
 
-NVIDIA = "nvidia.com/gpu"
-_GPU = re.compile(r"(nvidia\.com/(gpu(\.shared)?|mig-[\w.]+)|amd\.com/gpu|gpu\.intel\.com/\w+|habana\.ai/gaudi)")
 #: Pods that still count: a pod that is being deleted holds what it has until it is gone.
 _ALIVE = "status.phase!=Succeeded,status.phase!=Failed"
 _ENDED = frozenset({"Succeeded", "Failed"})
@@ -52,7 +50,9 @@ class NodeRoom:
     @property
     def gpus(self) -> dict[str, tuple[Decimal, Decimal]]:
         """Free and allocatable GPUs, by resource name."""
-        return {name: (self.free(name), self.allocatable[name]) for name in sorted(self.allocatable) if is_gpu(name)}
+        return {
+            name: (self.free(name), self.allocatable[name]) for name in sorted(self.allocatable) if is_resource(name)
+        }
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,11 +89,6 @@ class Fit:
     def busy(self) -> bool:
         """Whether it would fit once others end."""
         return not self.nodes and any(refusal.kind == "taken" for refusal in self.refusals)
-
-
-def is_gpu(resource: str) -> bool:
-    """Whether an extended resource is a GPU, or a part of one."""
-    return _GPU.fullmatch(resource) is not None
 
 
 def by_node(nodes: Iterable[Object], pods: Iterable[Object] | None) -> tuple[NodeRoom, ...]:
@@ -141,7 +136,7 @@ def fit(spec: Mapping[str, Any], rooms: Sequence[NodeRoom]) -> Fit:
         (room for room, refused in judged if refused is None),
         key=lambda room: (*(room.free(name) for name in sorted(wanted, key=_gpus_first)), room.name),
     )
-    asked = [name for name in wanted if is_gpu(name)]
+    asked = [name for name in wanted if is_resource(name)]
     lacking = any(all(name not in room.allocatable for room in rooms) for name in asked)
     return Fit(
         nodes=tuple(room.name for room in takers),
@@ -236,7 +231,7 @@ def _amounts(listed: Mapping[str, Any]) -> dict[str, Decimal]:
 
 
 def _gpus_first(resource: str) -> tuple[bool, str]:
-    return not is_gpu(resource), resource
+    return not is_resource(resource), resource
 
 
 def _named(names: Sequence[str]) -> str:
