@@ -6,7 +6,6 @@ wrong neither loses its servers nor keeps those of the dead.
 """
 
 import asyncio
-import os
 import socket
 from collections.abc import Iterable
 from contextlib import suppress
@@ -14,6 +13,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from lading.backends import lease as local
+from lading.backends import record
 from lading.cluster import kinds
 from lading.cluster.client import Cluster
 from lading.cluster.config import Connection
@@ -29,7 +29,7 @@ _RENEWED = 4
 _renewing: set[tuple[str, str, str]] = set()
 
 
-def document(lease: str, namespace: str, *, duration_s: int) -> Object:
+def document(lease: str, namespace: str, *, holder: str, duration_s: int) -> Object:
     """The Lease object of the run *lease*, renewed now."""
     return {
         "apiVersion": kinds.LEASE.api_version,
@@ -40,7 +40,7 @@ def document(lease: str, namespace: str, *, duration_s: int) -> Object:
             "labels": {ours.MANAGED_BY: ours.MANAGER, ours.LEASE: lease},
         },
         "spec": {
-            "holderIdentity": f"{socket.gethostname()}/{os.getpid()}",
+            "holderIdentity": holder,
             "leaseDurationSeconds": duration_s,
             "renewTime": datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ"),
         },
@@ -52,6 +52,18 @@ def name(lease: str) -> str:
     return f"lading-{lease}"
 
 
+def identity(home: Path) -> str:
+    """Who holds leases of *home*: no other machine, container or folder says the same, and none after another boot.
+
+    Empty where there is no such folder: then nobody does.
+    """
+    try:
+        found = home.stat()
+    except FileNotFoundError:
+        return ""
+    return f"{socket.gethostname()}/{record.boot_id()}/{found.st_dev:x}-{found.st_ino:x}"
+
+
 async def hold(cluster: Cluster, lease: str, namespace: str, *, home: Path, duration_s: int) -> None:
     """Have the Lease of a run of this machine, and renew it until the run ends; nothing where nobody here holds *lease*.
 
@@ -60,7 +72,8 @@ async def hold(cluster: Cluster, lease: str, namespace: str, *, home: Path, dura
     key = (cluster.connection.server, namespace, lease)
     if not local.held(home, lease):
         return
-    await cluster.apply(document(lease, namespace, duration_s=duration_s), force=True)
+    wanted = document(lease, namespace, holder=identity(home), duration_s=duration_s)
+    await cluster.apply(wanted, force=True)
     if key not in _renewing:
         _renewing.add(key)
         work = _renew(cluster.connection, key, home=home, duration_s=duration_s)
@@ -74,7 +87,8 @@ async def _renew(connection: Connection, key: tuple[str, str, str], *, home: Pat
         while local.held(home, lease):
             with suppress(ClusterError):
                 async with Cluster(connection) as cluster:
-                    await cluster.apply(document(lease, namespace, duration_s=duration_s), force=True)
+                    wanted = document(lease, namespace, holder=identity(home), duration_s=duration_s)
+                    await cluster.apply(wanted, force=True)
             await _while_held(home, lease, duration_s / _RENEWED)
     finally:
         _renewing.discard(key)
@@ -90,13 +104,21 @@ async def _while_held(home: Path, lease: str, wait_s: float) -> None:
 
 
 async def dead(cluster: Cluster, wanted: Iterable[str], namespace: str, *, home: Path) -> frozenset[str]:
-    """Those of the runs *wanted* that nobody holds any more: no Lease, or one that was not renewed for its duration."""
+    """Those of the runs *wanted* that nobody holds any more.
+
+    Not held here, and: no Lease, one of this home, or one that was not renewed for its duration.
+    """
     asked = {lease for lease in wanted if not local.held(home, lease)}
     if not asked:
         return frozenset()
     found = {ours_of(one): one for one in await cluster.list(kinds.LEASE, namespace=namespace, labels=ours.LEASE)}
     now = await _server_now(cluster, namespace)
-    return frozenset(lease for lease in asked if lease not in found or expired(found[lease], now))
+    mine = identity(home)
+    return frozenset(
+        lease
+        for lease in asked
+        if lease not in found or holder_of(found[lease]) == mine != "" or expired(found[lease], now)
+    )
 
 
 async def forget_dead(cluster: Cluster, namespace: str, *, home: Path) -> None:
@@ -109,6 +131,11 @@ async def forget_dead(cluster: Cluster, namespace: str, *, home: Path) -> None:
 def ours_of(lease: Object) -> str:
     """The run that a Lease object is of; empty where it does not say."""
     return str((lease["metadata"].get("labels") or {}).get(ours.LEASE) or "")
+
+
+def holder_of(lease: Object) -> str:
+    """Who holds a Lease object, or did."""
+    return str((lease.get("spec") or {}).get("holderIdentity") or "")
 
 
 def expired(lease: Object, now: datetime) -> bool:
@@ -128,7 +155,7 @@ def expired(lease: Object, now: datetime) -> bool:
 
 async def _server_now(cluster: Cluster, namespace: str) -> datetime:
     """The API server's clock, by an object that is not made."""
-    tried = await cluster.create(document("clock", namespace, duration_s=1), dry_run=True)
+    tried = await cluster.create(document("clock", namespace, holder="", duration_s=1), dry_run=True)
     found = _moment(tried["metadata"].get("creationTimestamp"))
     if found is None:
         raise InvalidInput("the API server does not say what time it is")
