@@ -1,8 +1,8 @@
 """Servers for as long as they are needed, one question, and a measurement."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Awaitable, Coroutine, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from lading import wiring
@@ -13,14 +13,15 @@ from lading.events import Emit, ignore
 from lading.flows import bench as benching
 from lading.flows import serve as flow
 from lading.flows.bench import BenchResult
-from lading.ports.backend import Endpoint, ServeRequest
+from lading.ports.backend import Backend, Endpoint
 from lading.spec import ref as refs
 from lading.spec import units
+from lading.spec.placement import Choice
 from lading.spec.study import BackendChoice
 from lading.spec.workload import Workload
-from lading.volume import servable
-from lading.wiring import asking
+from lading.wiring import asking, servers, serving_choice, serving_start
 from lading.wiring import serving as names
+from lading.wiring.serving_start import Prepared
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,6 +33,7 @@ class Server:
         url: Without ``/v1``.
         argv: What really runs.
         differences: Where that is not what was asked for, in words.
+        place: The backend that runs it.
     """
 
     name: str
@@ -39,6 +41,7 @@ class Server:
     served_name: str
     argv: tuple[str, ...] | None
     differences: tuple[str, ...]
+    place: Backend = field(repr=False, compare=False)
 
 
 def serve(
@@ -55,21 +58,21 @@ def serve(
     """Start a server on *ref* that stays until `stop`, as ``lading serve`` does.
 
     Args:
-        ref: A model on a volume (``volume/model@version``), a folder, or a GGUF file.
+        ref: A model on a volume (``volume/model@version``) or a claim (``pvc://claim/model``), a folder, or a GGUF file.
         parameters: The engine's own, checked before anything is started.
         engine: By the model's format when not given.
         name: What it is called here; the model's name by default.
         served_name: The name clients ask for; the model's name by default.
-        backend: Where it runs, with its options; here by default.
+        backend: Where it runs, with its options; by default here, or on the cluster of a claim.
         deadline: How long it may take until it answers: ``"90s"``, or seconds.
         emit: Told each step.
 
     Raises:
         ServingError: It did not come to answer; it was removed, and the error has the end of its log.
     """
-    adapter = names.process_backend(backend)
-    request = _request(ref, engine, parameters, served_name=served_name, name=name)
-    return _server(request, portal.run(flow.serve(adapter, request, within_s=_seconds(deadline), emit=emit)))
+    ready = portal.run(_prepared(ref, engine, parameters, backend, served_name=served_name, name=name, emit=emit))
+    work = flow.serve(ready.backend, ready.request, within_s=_seconds(deadline), emit=emit)
+    return _server(ready, portal.run(_checked(ready, work)))
 
 
 @contextmanager
@@ -91,13 +94,14 @@ def serving(
     Raises:
         ServingError: It did not come to answer, or something of it could not be removed.
     """
-    adapter = names.process_backend(backend)
     with wiring.lease() as lease:
-        request = _request(ref, engine, parameters, served_name=served_name, name=name, lease=lease.id)
-        block = flow.serving(adapter, request, within_s=_seconds(deadline), emit=emit)
-        served = portal.run(block.__aenter__())
+        ready = portal.run(
+            _prepared(ref, engine, parameters, backend, served_name=served_name, name=name, lease=lease.id, emit=emit)
+        )
+        block = flow.serving(ready.backend, ready.request, within_s=_seconds(deadline), emit=emit)
+        served = portal.run(_checked(ready, block.__aenter__()))
         try:
-            yield _server(request, served)
+            yield _server(ready, served)
         finally:
             portal.run(block.__aexit__(None, None, None))
 
@@ -108,8 +112,7 @@ def stop(server: Server | str, *, deadline: str | float = "60s", emit: Emit = ig
     Raises:
         TeardownFailed: Something of it is still there.
     """
-    name = server.name if isinstance(server, Server) else server
-    portal.run(flow.stop(names.process_backend(), name, emit=emit, within_s=_seconds(deadline)))
+    portal.run(_stop(server, _seconds(deadline), emit))
 
 
 def ask(
@@ -186,27 +189,55 @@ def _address(server: Server | str) -> str:
     return server.name if isinstance(server, Server) else server
 
 
-def _request(
+async def _prepared(
     ref: str | Path,
     engine: str | None,
     parameters: Mapping[str, object] | None,
+    backend: BackendChoice | None,
     *,
     served_name: str | None,
     name: str | None,
     lease: str | None = None,
-) -> ServeRequest:
-    model = servable.servable(refs.parse(str(ref)))
-    return names.request(model, engine, parameters or {}, served_name=served_name, name=name, lease=lease)
+    emit: Emit = ignore,
+) -> Prepared:
+    given = backend or BackendChoice()
+    place = Choice(namespace=given.namespace, context=given.context)
+    chosen = await serving_choice.chosen(refs.parse(str(ref)), backend.kind if backend else None, place, emit=emit)
+    choice = given.model_copy(update={"kind": chosen.kind})
+    return serving_start.prepare(
+        chosen, choice, engine, parameters or {}, served_name=served_name, name=name, lease=lease
+    )  # fmt: skip
 
 
-def _server(request: ServeRequest, served: flow.Served) -> Server:
+async def _checked(ready: Prepared, work: Awaitable[flow.Served]) -> flow.Served:
+    """What *work* gives, begun only where nothing is known to be in its way."""
+    try:
+        await serving_start.require_startable(ready)
+    except BaseException:
+        if isinstance(work, Coroutine):
+            work.close()
+        raise
+    return await work
+
+
+async def _stop(server: Server | str, within_s: float, emit: Emit) -> None:
+    if isinstance(server, Server):
+        await flow.stop(server.place, server.name, emit=emit, within_s=within_s)
+        return
+    seen = await servers.looked_for(server)
+    for one in seen.named(server):
+        await flow.stop(seen.backend(one), one.name, emit=emit, within_s=within_s)
+
+
+def _server(ready: Prepared, served: flow.Served) -> Server:
     endpoint = served.ready.endpoint
     return Server(
-        name=request.name,
+        name=ready.plan.name,
         url=endpoint.base_url,
         served_name=endpoint.served_name,
         argv=served.ready.argv,
         differences=served.differences,
+        place=ready.backend,
     )
 
 
