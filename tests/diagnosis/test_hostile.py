@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lading.diagnosis import admission, claims, jobs, pods
+from lading.diagnosis import admission, claims, jobs, pods, serving_runtimes
+from lading.diagnosis.serving import Evidence, diagnose
 
 REAL = [json.loads(path.read_text()) for path in sorted((Path(__file__).parent / "data").glob("*.json"))]
 KEYS = st.sampled_from([
@@ -32,6 +33,14 @@ def all_of(subject, others, events):
     yield jobs.watching(subject, others, events)
     yield jobs.ended(subject, others, events, ["x"])
     yield from claims.findings(subject, events, storage_class=subject, classes=["a"], users=["b"])
+    both = (subject, *others)
+    for service in (None, subject):
+        yield diagnose(Evidence(
+            name="s", pods=both, replica_sets=both, deployment=subject, service=service, runtimes=others, claim=subject,
+            volume=subject, storage_class=subject, events=events, logs={"x": ["y"]}, waited_s=99.0,
+        ))  # fmt: skip
+    yield diagnose(Evidence(name="s", pods=both, events=events))
+    yield from serving_runtimes.problems(subject, model_format="a", protocol="b", served_name="c", name="d")
 
 
 def check(subject, others, events):

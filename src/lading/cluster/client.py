@@ -113,8 +113,10 @@ class Cluster:
             except Gone:  # the pages took longer than history is kept
                 continue
 
-    async def create(self, document: Mapping[str, Any], *, dry_run: bool = False) -> Object:
+    async def create(self, document: Mapping[str, Any], *, dry_run: bool = False, waits: Waits | None = None) -> Object:
         """Create an object. Sent again where the answer was lost and it has a name: it is never created twice.
+
+        Faults are borne as part of *waits*, where given.
 
         Raises:
             ClusterConflict: There is one of that name, not made by this call.
@@ -128,15 +130,17 @@ class Cluster:
             repeatable="name" in metadata or "generateName" not in metadata,
         )  # fmt: skip
         try:
-            return await self.session.send(request)
+            return await self.session.send(request, waits=waits)
         except ClusterConflict:
             found = await self._made_by(kind, metadata, manager)
             if found is None:
                 raise
             return found
 
-    async def apply(self, document: Mapping[str, Any], *, dry_run: bool = False, force: bool = False) -> Object:
-        """Server-side apply: the fields in *document* are ours from then on.
+    async def apply(
+        self, document: Mapping[str, Any], *, dry_run: bool = False, force: bool = False, waits: Waits | None = None
+    ) -> Object:
+        """Server-side apply: the fields in *document* are ours from then on. Faults are borne as part of *waits*, where given.
 
         Raises:
             ClusterConflict: Another manager owns one of them, and not *force*; names manager and field.
@@ -147,7 +151,8 @@ class Cluster:
             self._request(
                 "PATCH", "patch", of(document), metadata["name"], namespace=metadata.get("namespace"),
                 query=query, body=document, content="application/apply-patch+yaml",
-            )
+            ),
+            waits=waits,
         )  # fmt: skip
 
     async def patch(

@@ -85,6 +85,14 @@ def pod(objects: Objects, runtime: Mapping[str, Any] | None = None) -> dict[str,
     return {**plain, "containers": containers, "volumes": volumes}
 
 
+def labels(objects: Objects) -> dict[str, str]:
+    """The labels of a Deployment's pods: policies and webhooks choose by them."""
+    deployment = of_kind(objects, "Deployment")
+    if deployment is None:
+        return {}
+    return dict((deployment["spec"]["template"].get("metadata") or {}).get("labels") or {})
+
+
 def images(spec: Mapping[str, Any]) -> tuple[str, ...]:
     """The images of a pod, each once."""
     listed = [*(spec.get("initContainers") or ()), *(spec.get("containers") or ())]

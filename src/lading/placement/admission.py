@@ -8,6 +8,7 @@ from typing import Any
 from lading.cluster import kinds
 from lading.cluster.client import Cluster
 from lading.cluster.kinds import Object
+from lading.cluster.retry import Waits
 from lading.diagnosis.admission import refused
 from lading.errors import ClusterConflict, ClusterDenied, ClusterError, ClusterUnreachable
 from lading.placement import problems
@@ -55,10 +56,10 @@ def _pod(job: Object) -> dict[str, Any]:
     return {"apiVersion": "v1", "kind": "Pod", "metadata": head, "spec": template["spec"]}
 
 
-async def dry(cluster: Cluster, document: Object) -> Problem | None:
+async def dry(cluster: Cluster, document: Object, *, waits: Waits | None = None) -> Problem | None:
     """Why the API server would not take *document*; None where it would, or has one of that name."""
     try:
-        await cluster.create(document, dry_run=True)
+        await cluster.create(document, dry_run=True, waits=waits)
     except ClusterConflict:
         return None  # it is there already: a rerun, which finds it
     except ClusterUnreachable:

@@ -6,25 +6,25 @@ the API tells is read; quota, PodSecurity, webhooks and other managers of our fi
 
 import asyncio
 import re
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from lading.cluster import kinds
 from lading.cluster.client import Cluster
 from lading.cluster.kinds import Object
+from lading.cluster.retry import Patience, Waits
 from lading.diagnosis import serving_classes, serving_lookup, serving_runtimes
 from lading.diagnosis.finding import Finding
 from lading.errors import ClusterConflict, ClusterDenied, ClusterError, ClusterUnreachable, ObjectMissing
 from lading.events import PreflightProblem
 from lading.manifests import ours, serving_pod
 from lading.placement import admission, claim_checks, problems, serving_claim, serving_nodes
-from lading.placement.claim_checks import Checked
 from lading.placement.problems import Problem
 from lading.ports.backend import Deployment, ServeRequest
 from lading.spec.study import BackendChoice
 
-#: For so long faults of the API server are borne in a dry run: a webhook that does not answer looks like one.
-DRY_RUN_S = 20.0
+#: Faults of the API server are borne for moments only in a dry run: a webhook that does not answer looks like one.
+_DRY_RUN = Patience(total_s=1.0)
 _KSERVE_NAME = re.compile(r"[a-z]([-a-z0-9]*[a-z0-9])?")
 _LONGEST = 63 - len("-predictor")
 _UNBOUND_NAME = re.compile(r"[^\x21-\x7e]")
@@ -59,9 +59,10 @@ async def preflight(
     gathered = await asyncio.gather(
         serving_claim.problems(cluster, claim.claim, deployment, pod),
         serving_nodes.problems(cluster, claim.claim, pod),
-        _refusals(cluster, deployment, pod),
         _names(cluster, deployment),
     )
+    lacks_account = any(one.code == "service-account-missing" for one in gathered[1])
+    refusals = await _refusals(cluster, deployment, _with_default_account(pod) if lacks_account else pod)
     found = (
         *_place(cluster, request, choice),
         *claim.problems,
@@ -69,15 +70,15 @@ async def preflight(
         *_of_files(deployment, request, pod, files),
         *_of_names(deployment, request),
         *(one for part in gathered for one in part),
+        *refusals,
     )
-    return tuple(PreflightProblem(code=one.code, message=one.message, hint=one.hint) for one in _once(found, claim))
+    once = {(one.code, one.message): one for one in found}
+    return tuple(PreflightProblem(code=one.code, message=one.message, hint=one.hint) for one in once.values())
 
 
-def _once(found: Sequence[Problem], claim: Checked) -> tuple[Problem, ...]:
-    """Each told once; what follows from a claim that is not there is left out."""
-    follows = {"claim-unbound", "no-room-on-nodes"} if claim.claim is None else set()
-    kept = {(one.code, one.message): one for one in found if one.code not in follows}
-    return tuple(kept.values())
+def _with_default_account(pod: Mapping[str, Any] | None) -> Mapping[str, Any] | None:
+    """*pod* without an account that is not there: the API server says no more than that of it."""
+    return None if pod is None else {key: value for key, value in pod.items() if key != "serviceAccountName"}
 
 
 # ------------------------------------------------------------------------------------------------------------- place
@@ -194,22 +195,26 @@ async def _taken(cluster: Cluster, document: Mapping[str, Any]) -> Problem | Non
 
 async def _refusals(cluster: Cluster, deployment: Deployment, pod: Mapping[str, Any] | None) -> tuple[Problem, ...]:
     """What the API server says to each object, and to a pod as its controller will make it."""
-    tried = [_applied(cluster, one) for one in deployment.objects]
-    if pod is not None:
-        head = {"name": f"{deployment.name[:40]}-preflight", "namespace": cluster.namespace}
-        document = {"apiVersion": "v1", "kind": "Pod", "metadata": head, "spec": dict(pod)}
-        tried.append(_patient(admission.dry(cluster, document), "pod"))
-    return tuple(filter(None, await asyncio.gather(*tried)))
+    found = await asyncio.gather(
+        *(_apply(cluster, one) for one in deployment.objects),
+        *(() if pod is None else (_pod(cluster, deployment, pod),)),
+    )
+    return tuple(_for_serving(one) for one in found if one is not None)
 
 
-async def _applied(cluster: Cluster, document: Mapping[str, Any]) -> Problem | None:
-    return await _patient(_apply(cluster, document), str(document["kind"]))
+async def _pod(cluster: Cluster, deployment: Deployment, pod: Mapping[str, Any]) -> Problem | None:
+    head = {
+        "name": f"{deployment.name[:40]}-preflight", "namespace": cluster.namespace,
+        "labels": serving_pod.labels(deployment.objects),
+    }  # fmt: skip
+    document = {"apiVersion": "v1", "kind": "Pod", "metadata": head, "spec": dict(pod)}
+    return await admission.dry(cluster, document, waits=Waits(_DRY_RUN))
 
 
 async def _apply(cluster: Cluster, document: Mapping[str, Any]) -> Problem | None:
     kind = str(document["kind"])
     try:
-        await cluster.apply(document, dry_run=True)
+        await cluster.apply(document, dry_run=True, waits=Waits(_DRY_RUN))
     except ObjectMissing:
         return _unknown_kind(document)
     except ClusterConflict as error:
@@ -218,7 +223,9 @@ async def _apply(cluster: Cluster, document: Mapping[str, Any]) -> Problem | Non
     except ClusterUnreachable:
         raise
     except ClusterError as error:
-        return _for_serving(admission.told(error, kind))
+        if isinstance(error, ClusterDenied) and error.hint is not None:  # a right, not an admission
+            return Problem(code="right", message=error.message, hint=error.hint)
+        return admission.told(error, kind)
     return None
 
 
@@ -232,21 +239,9 @@ def _unknown_kind(document: Mapping[str, Any]) -> Problem:
     )
 
 
-async def _patient(trying: Any, kind: str) -> Problem | None:
-    """The answer, or that there was none: faults of the API server are borne for a while, a dead webhook has no end."""
-    try:
-        async with asyncio.timeout(DRY_RUN_S):
-            found: Problem | None = await trying
-    except (TimeoutError, ClusterUnreachable) as error:
-        said = error.message if isinstance(error, ClusterUnreachable) else f"no answer within {DRY_RUN_S:g} s"
-        return _for_serving(admission.told(ClusterError(said), kind))
-    return None if found is None else _for_serving(found)
-
-
 def _for_serving(problem: Problem) -> Problem:
     """With the remedy of who serves."""
-    known = serving_classes.CLASSES.get(problem.code)
-    if known is None or not known.remedy:
+    if problem.code not in serving_classes.CLASSES:
         return problem
     plain = Finding(cause=problem.code, sentence=problem.message, remedy=problem.hint or "")
     return problems.found(serving_classes.told(plain, {}))
