@@ -80,6 +80,30 @@ async def test_the_model_is_mounted_alone_and_read_only(place, tiny_gguf):
         docker.docker("exec", container, "touch", mount["Destination"])
 
 
+async def test_any_later_process_is_told_of_a_server_and_can_ask_it(place):
+    """Its state is with the daemon; its process is known, so that no measurement takes it for foreign load."""
+    backend = await started(place, lease=place.lease())
+    await backend.ready("one", within_s=20)
+    later = place.backend()
+    [told] = await later.servers()
+    assert (told.name, told.backend, told.engine, told.state, told.of_a_run) == (
+        "one",
+        "docker",
+        "llama.cpp",
+        "runs",
+        True,
+    )
+    async with later.reached("one") as endpoint:
+        assert await answer(endpoint) == "tiny"
+    assert list(docker_place.noted(place.home)) == [inspected(place.home)["State"]["Pid"]]
+    await later.remove("one")
+    assert list(docker_place.noted(place.home)) == []
+    with pytest.raises(ServingError, match="does not run"):
+        async with later.reached("one"):
+            pass
+    place.close()
+
+
 async def test_a_broken_model_ends_the_wait_at_once_with_the_engines_own_words(make, tmp_path):
     (tmp_path / "broken.gguf").write_bytes(b"junk" * 1000)
     model = tmp_path / "broken.gguf"

@@ -24,7 +24,13 @@ from lading.manifests import ours
 if TYPE_CHECKING:
     from aiodocker import Docker
 
-_SOCKETS = ("/run/docker.sock", "/var/run/docker.sock", "~/.docker/run/docker.sock", "~/.docker/desktop/docker.sock")
+_SOCKETS = (
+    "/run/docker.sock",
+    "/var/run/docker.sock",
+    "~/.docker/run/docker.sock",
+    "~/.docker/desktop/docker.sock",
+    "~/.rd/docker.sock",
+)
 _ANSWER_S = 60.0
 _PROGRESS_EVERY_S = 0.5
 _LOCAL = ("unix://", "npipe://", "tcp://127.0.0.1", "tcp://localhost", "http://127.0.0.1", "http://localhost")
@@ -137,6 +143,7 @@ _REMEDIES = (
     ("bind source path does not exist", "the daemon sees other folders than this command: run both on one machine"),
     ("no such file or directory: unknown", "the image does not have that program: name another with --image"),
     ("executable file not found", "the image does not have that program: name another with --image"),
+    ("OOM-killed", "give it more: resources: {memory: …}"),
     ("network bridge not found", "this daemon has no bridge: network: host"),
 )
 
