@@ -1,8 +1,8 @@
 """Servers of this machine get the GPUs that their parameters ask for, alone, and give their memory back."""
 
-import asyncio
 import os
 import sys
+import time
 
 import psutil
 import pytest
@@ -63,10 +63,14 @@ async def started(backend, name, tensor=None, *, lease=None, **params):
     request = ServeRequest(name=name, model="/m", served_name="m", engine=Spread() if tensor is not None else ScriptedEngine(),
                            params={**asked, **params}, lease=lease)  # fmt: skip
     await backend.apply(backend.plan(request))
-    process = psutil.Process(backend.running(name).pid)
-    while record.MARKER not in (seen := process.environ()):  # empty for the moment in which the program begins
-        await asyncio.sleep(0.01)
-    return seen.get(gpus.VARIABLE)
+    return seen_by(backend.running(name).pid).get(gpus.VARIABLE)
+
+
+def seen_by(pid):
+    """The environment of a process; empty for the moment in which its program begins, which is waited out."""
+    while record.MARKER not in (seen := psutil.Process(pid).environ()):
+        time.sleep(0.01)
+    return seen
 
 
 async def test_a_server_sees_the_gpus_it_asks_for_by_uuid(machine, backend, lading_home):

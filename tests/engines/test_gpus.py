@@ -124,3 +124,11 @@ def test_a_pod_asks_for_nvidias_unless_its_resources_name_others(named, expected
 def test_a_number_stands_above_the_parameters():
     params = {"tensor_parallel_size": 4}
     assert [gpus.wanted(VLLM, params, said) for said in ("auto", 2, 0)] == [4, 2, 0]
+
+
+def test_a_vllm_that_knows_gpus_by_index_only_is_told_apart():
+    """The line is of vLLM 0.9 to 0.23, bound by UUID."""
+    line = "ValueError: invalid literal for int() with base 10: 'GPU-52a3a85d-3c55-ca3a-a955-82c69ed360fc'"
+    failure = VLLM.classify([line], 1)
+    assert (failure.name, failure.kind) == ("no-gpu", "infrastructure")
+    assert "by index only" in failure.hint
