@@ -70,6 +70,8 @@ async def serve(
         view.print_yaml(ready)
     elif dry_run:
         view.tell_plan(said, ready)
+        for one in await serving_start.in_the_way(ready):
+            said.warn(one.message + (f" ({one.hint})" if one.hint else ""))
     else:
         await _start(said, ready, within_s)
 
@@ -83,7 +85,7 @@ async def _start(said: Output, ready: Prepared, within_s: float) -> None:
         )
     for name in await ready.backend.reap():
         said.say(f"{name} was left by a run that was killed; it is removed")
-    await serving_start.require_startable(ready)
+    await serving_start.require_startable(ready, emit=_heard(said))
     work = flow.serve(ready.backend, ready.request, within_s=within_s, emit=_heard(said))
     served = await stoppable(work, kept="nothing was left running", leaving=serving_start.killing(ready.backend))
     view.tell_served(said, ready, served)

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from lading import wiring
 from lading.errors import PreflightFailed
+from lading.events import Emit, PreflightProblem, ignore
 from lading.ports.backend import Backend, Deployment, ServeRequest
 from lading.spec.placement import Choice
 from lading.spec.study import BackendChoice
@@ -21,6 +22,7 @@ class Prepared:
         unmanaged: The model is on no manifest.
         shown: The model as a person names it.
         version: ``model@version``; None where it is on no manifest.
+        files: Paths of the model's files, by its manifest; None where it is on none.
     """
 
     backend: Backend
@@ -31,6 +33,7 @@ class Prepared:
     unmanaged: bool
     shown: str
     version: str | None = None
+    files: tuple[str, ...] | None = None
 
 
 def prepare(
@@ -61,26 +64,34 @@ def prepare(
         backend=backend, choice=placed, request=request, plan=backend.plan(request), why=(*chosen.why, *reason),
         unmanaged=model.unmanaged, shown=shown,
         version=f"{model.manifest.model}@{model.manifest.version}" if model.manifest else None,
+        files=tuple(one.path for one in model.manifest.files) if model.manifest else None,
     )  # fmt: skip
 
 
-async def require_startable(ready: Prepared) -> None:
+async def require_startable(ready: Prepared, *, emit: Emit = ignore) -> None:
     """Nothing, where nothing is known to be in the way of the start; only a cluster is asked.
 
     Raises:
         PreflightFailed: All that is in the way, each with its remedy.
     """
+    found = await in_the_way(ready)
+    for one in found:
+        emit(one)
+    if found:
+        told = [one.message + (f" ({one.hint})" if one.hint else "") for one in found]
+        raise PreflightFailed(f"{ready.plan.name} would not come to serve", problems=told)
+
+
+async def in_the_way(ready: Prepared) -> tuple[PreflightProblem, ...]:
+    """All that would keep it from serving; empty for what runs already, and elsewhere than on a cluster."""
     if ready.request.claim is None or await ready.backend.alive(ready.plan.name):
-        return
+        return ()
     from lading.placement.serving import preflight
     from lading.wiring import clusters
 
     place = Choice(namespace=ready.choice.namespace, context=ready.choice.context)
     async with clusters.cluster(place) as cluster:
-        found = await preflight(cluster, ready.plan, ready.request, ready.choice)
-    if found:
-        told = [one.message + (f" ({one.hint})" if one.hint else "") for one in found]
-        raise PreflightFailed(f"{ready.plan.name} would not come to serve", problems=told)
+        return await preflight(cluster, ready.plan, ready.request, ready.choice, files=ready.files)
 
 
 def killing(backend: Backend) -> Callable[[], None]:
