@@ -12,6 +12,7 @@ from lading.errors import InvalidInput
 from lading.manifests import kserve, kserve_llm, kserve_service
 from lading.manifests.kserve_servers import CONTAINER, SERVERS, security
 from lading.manifests.kserve_service import Runtime, Service
+from lading.manifests.serving import Server
 from lading.manifests.yaml import render
 
 ON_CLAIM = {"claim": "models", "namespace": "demo"}
@@ -248,3 +249,43 @@ def test_the_llm_service_listens_where_kserve_s_preset_looks():
     (shared,) = LLMS["llm-vllm"]()
     assert shared["spec"]["rolloutStrategy"] == {"maxSurge": 0, "maxUnavailable": 1}, "it has GPUs"
     assert documents(render([shared], head=()))[0] == shared
+
+
+def a_server(**more):
+    values = {
+        "name": "one", "namespace": "demo", "image": "engine:1", "entry": ("/app/server",), "args": ("--x", "$(A) {{b}}"),
+        "claim": "models", "path": "tiny/v1", "env": {"K": "{{v}}"}, "passed_env": ("HF_TOKEN",), "gpus": 2,
+        "resources": {"cpu": "1", "memory": "2Gi"},
+    }  # fmt: skip
+    return Server(**{**values, **more})
+
+
+def test_a_server_s_container_is_a_runtime_s_that_kserve_gives_the_weights_and_does_not_expand():
+    service = kserve.of_server(a_server(), model_format="gguf", engine="sglang")
+    runtime, made = kserve_service.objects(service)
+    (container,) = runtime["spec"]["containers"]
+    assert container["args"] == ["--x", "$$(A) {{`{{`}}b}}"]
+    assert {"name": "K", "value": "{{`{{`}}v}}"} in container["env"]
+    assert {"name": "HF_TOKEN", "valueFrom": {"secretKeyRef": {"name": "lading-env", "key": "HF_TOKEN"}}} in container[
+        "env"
+    ]
+    assert [one["mountPath"] for one in container["volumeMounts"]] == ["/dev/shm"], "the weights are KServe's"
+    assert "resources" not in container
+    model = made["spec"]["predictor"]["model"]
+    assert model["resources"]["limits"] == {"memory": "2Gi", "nvidia.com/gpu": "2"}
+    assert model["modelFormat"]["name"] == runtime["spec"]["supportedModelFormats"][0]["name"] == "gguf"
+
+
+def test_knative_gets_no_startup_probe_and_a_pod_without_gpus_no_shared_memory():
+    service = kserve.of_server(a_server(gpus=0), model_format="", engine="llama.cpp", mode="Knative")
+    (container,) = kserve_service.objects(service)[0]["spec"]["containers"]
+    assert "startupProbe" not in container
+    assert "volumeMounts" not in container
+    assert "readinessProbe" in container
+
+
+def test_what_a_runtime_of_the_cluster_has_already_is_not_said_twice():
+    plain = ("/mnt/models", "--port", "8080", "--slots", "--parallel", "1")
+    whole = ("/mnt/models", "--port", "8080", "--slots", "--parallel", "4", "--temp", "-1")
+    assert kserve.added(plain, whole) == ("--parallel", "4", "--temp", "-1")
+    assert kserve.added(plain, plain) == ()

@@ -103,9 +103,8 @@ class KServeBackend(OnCluster):
     # ------------------------------------------------------------------------------------------------------ life
 
     async def _apply(self, deployment: Deployment) -> None:
-        namespace = str(deployment.objects[0]["metadata"]["namespace"])
-        async with Cluster(self._connection(namespace)) as cluster:
-            await require_knative(cluster, self._choice.mode)
+        async with self._cluster(deployment.name) as cluster:
+            await require_provable(cluster, self._choice.mode)
         with understood(deployment.name, context=self._choice.context):
             await super()._apply(deployment)
 
@@ -128,22 +127,33 @@ class KServeBackend(OnCluster):
             yield url
 
 
-async def require_knative(cluster: Cluster, mode: str) -> None:
-    """Nothing, where *mode* is one in which this cluster can run a service.
+async def require_provable(cluster: Cluster, mode: str) -> None:
+    """Nothing, where it can be proved of a server in *mode* that it is ready: of one behind Knative's revisions it cannot, here.
 
     Raises:
-        ServingError: KServe would take the service, and nothing would ever come of it.
+        ServingError: Not in that mode; says whether the cluster has Knative at all.
     """
     if mode != "Knative":
         return
-    right = Right("get", _KNATIVE)
-    try:  # what a cluster knows is told to everybody
-        await cluster.session.send(Request(right=right, method="GET", path=f"/apis/{_KNATIVE.api_version}", query={}))
-    except ObjectMissing:
+    if not await has_knative(cluster):
         raise ServingError(
             "mode Knative was asked for, and this cluster has no Knative Serving: KServe would take the service and never run it",
             hint="use mode Standard, or install Knative Serving",
-        ) from None
+        )
+    raise ServingError(
+        "a server in mode Knative is written, but not started from here: nobody proves which of its revisions answers",
+        hint="apply what --dry-run --output yaml prints, or use mode Standard",
+    )
+
+
+async def has_knative(cluster: Cluster) -> bool:
+    """Whether the cluster has Knative Serving; what kinds it has is told to everybody."""
+    path = f"/apis/{_KNATIVE.api_version}"
+    try:
+        await cluster.session.send(Request(right=Right("get", _KNATIVE), method="GET", path=path, query={}))
+    except ObjectMissing:
+        return False
+    return True
 
 
 def container_port(service: Mapping[str, Any], otherwise: int) -> int:
