@@ -162,6 +162,10 @@ def test_a_whole_request_says_whose_it_is(text, whole):
     assert asking_given.read(text).whole == whole
 
 
+def test_null_is_a_word_and_not_nothing():
+    assert asking_given.read("null").value == "null"
+
+
 BOTH = Spoken(v1=True, v2=True, models=("m",))
 
 

@@ -44,7 +44,7 @@ def prepare_all() -> list[str]:
             row.result()
     made = image.ensure() if cluster.missing() is None else [f"no cluster with a node here: {cluster.missing()}"]
     for lacking, ensure in ((engine.missing(), engine.ensure), (sklearn_server.missing_image(), sklearn_server.ensure)):
-        made = [*made, *(ensure() if lacking is None else [f"an image less: {lacking}"])]
+        made = [*made, *(ensure() if lacking is None else [f"no image: {lacking}"])]
     return made
 
 

@@ -43,7 +43,7 @@ def read(text: str) -> Given:
         value = from_json(text)
     except ValueError:
         value = text
-    return Given(text=text, value=value, whole=_whole(value))
+    return Given(text=text, value=text if value is None else value, whole=_whole(value))
 
 
 def decode(data: bytes, name: str) -> str:

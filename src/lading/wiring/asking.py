@@ -20,7 +20,7 @@ from lading.errors import InvalidInput, ServerSilent, ServingError
 from lading.ports.backend import Endpoint
 from lading.spec import units
 
-#: The longest a question about the server itself may take.
+#: The longest the server may take to say what it speaks.
 _FACT_S = 30.0
 _SHOWN = 400
 
@@ -81,7 +81,7 @@ async def _answered(
     known = asked.model or endpoint.served_name or None
     spoken = await _spoken(client, asked.protocol, known)
     name = _named(client, spoken, known)
-    match await _chosen(client, spoken, asked.protocol, name, given):
+    match await _chosen(client, spoken, name, asked):
         case "v1" | "v2" as predictive:
             return await _predicted(client, predictive, name, asked, sending)
         case protocol:
@@ -95,7 +95,8 @@ async def _answered(
         answer, document = await _embedded(client, where, body, asked.within_s)
     else:
         answer = await _generated(client, where, body, piece)
-    return Reply(model=name, answer=answer, protocol=protocol, sent=body, sample=sample, document=document)
+    sent = asking_tensors.finite(body)
+    return Reply(model=name, answer=answer, protocol=protocol, sent=sent, sample=sample, document=document)
 
 
 async def _spoken(client: Client, protocol: Protocol | None, model: str | None) -> Spoken:
@@ -131,13 +132,11 @@ def _named(client: Client, spoken: Spoken, known: str | None) -> str:
     )
 
 
-async def _chosen(
-    client: Client, spoken: Spoken, protocol: Protocol | None, model: str, given: Given | None
-) -> Protocol:
+async def _chosen(client: Client, spoken: Spoken, model: str, asked: _Asked) -> Protocol:
     described = False
-    if protocol is None and spoken.v1 and spoken.v2:
-        described = bool(await asking_predict.metadata(client, model, within_s=_FACT_S))
-    return asking_given.choose(spoken, protocol, given, described=described)
+    if asked.protocol is None and spoken.v1 and spoken.v2:
+        described = bool(await asking_predict.metadata(client, model, within_s=asked.within_s))
+    return asking_given.choose(spoken, asked.protocol, asked.given, described=described)
 
 
 async def _predicted(
@@ -146,7 +145,7 @@ async def _predicted(
     given = wanted.given
     value = given.value if given else None
     whole = given is not None and given.whole == protocol
-    asked = await asking_predict.question(client, protocol, model, value, whole=whole, within_s=_FACT_S)
+    asked = await asking_predict.question(client, protocol, model, value, whole=whole, within_s=wanted.within_s)
     if not whole:
         sending(_said(asked))
     document = asking_tensors.finite(await asking_predict.predict(client, asked, within_s=wanted.within_s))
