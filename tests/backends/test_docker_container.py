@@ -4,11 +4,12 @@ import dataclasses
 
 import pytest
 
-from lading.backends import docker_container, docker_daemon
+from lading.backends import docker_container, docker_daemon, docker_place
 from lading.backends.docker_container import Seen, Wanted
 from lading.backends.docker_mount import Mounted
 from lading.engines.vllm import ENGINE
-from lading.errors import InvalidInput, PortInUse
+from lading.errors import GpusUnavailable, InvalidInput, PortInUse
+from lading.hardware.gpus import Found, Gpu
 from lading.ports.backend import Deployment
 
 PLAN = Deployment(
@@ -73,6 +74,47 @@ def test_neither_a_lease_nor_a_secrets_value_makes_another_digest():
     assert one.digest == two.digest
     assert "HF_TOKEN" not in str(docker_container.labels(one, None))
     assert "HF_TOKEN" not in repr(one)
+
+
+GPUS = tuple(
+    Gpu(index=index, uuid=f"GPU-{index}", name="H200", memory_bytes=2**37, used_bytes=0, free_bytes=2**37) for index in (0, 1)
+)  # fmt: skip
+
+
+def machine(monkeypatch, found):
+    monkeypatch.setattr(docker_place.gpus, "look", lambda: found)
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+
+
+def test_a_gpu_that_another_server_of_ours_has_is_not_given_again(monkeypatch, tmp_path):
+    machine(monkeypatch, Found(gpus=GPUS))
+    other = dataclasses.replace(SEEN, state="running", device_ids=("GPU-0",), labels={"lading.dev/name": "other"})
+    with docker_place.reserved_gpus(tmp_path, dataclasses.replace(WANTED, gpus=1), [other]) as held:
+        assert held.uuids == ("GPU-1",)
+        with pytest.raises(GpusUnavailable, match="server one"):  # held until the container is there
+            docker_place.reserved_gpus(tmp_path, dataclasses.replace(WANTED, gpus=1), [other]).__enter__()
+    ended = dataclasses.replace(other, state="exited")
+    with docker_place.reserved_gpus(tmp_path, dataclasses.replace(WANTED, gpus=2), [ended]) as held:
+        assert held.uuids == ("GPU-0", "GPU-1")
+
+
+def test_gpus_that_are_hidden_from_this_command_are_not_given(monkeypatch, tmp_path):
+    machine(monkeypatch, Found(gpus=GPUS))
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "1")
+    with docker_place.reserved_gpus(tmp_path, dataclasses.replace(WANTED, gpus=1), []) as held:
+        assert held.uuids == ("GPU-1",)
+
+
+@pytest.mark.parametrize(
+    ("found", "count"),
+    [(Found(gpus=GPUS), 1), (Found(needs_package=True, why_none="no package"), 1), (Found(why_none="no driver"), 0)],
+)
+def test_a_machine_without_a_driver_is_asked_for_no_gpu_unless_it_is_said_by_number(monkeypatch, found, count):
+    """vLLM takes one by its defaults; its image for processors takes none."""
+    machine(monkeypatch, found)
+    assert docker_place.gpu_count(PLAN, "auto") == count
+    assert docker_place.gpu_count(PLAN, 2) == 2
+    assert docker_place.gpu_count(PLAN, 0) == 0
 
 
 def test_limits_are_read_as_kubernetes_writes_them():

@@ -21,7 +21,6 @@ from lading.backends import asking, docker_container, docker_daemon, docker_moun
 from lading.backends.docker_container import Seen, Wanted
 from lading.backends.docker_daemon import DaemonSilent, NameTaken
 from lading.backends.docker_watch import Watch
-from lading.engines import gpus
 from lading.engines.base import Engine, Launch
 from lading.errors import PortInUse, ServingError, TeardownFailed
 from lading.events import Emit
@@ -138,7 +137,7 @@ class DockerBackend:
             owner=docker_place.own(self._home),
             mounted=docker_mount.of(deployment.model),
             network=self._choice.network,
-            gpus=gpus.wanted(deployment.engine, deployment.params, self._choice.gpus),
+            gpus=docker_place.gpu_count(deployment, self._choice.gpus),
             memory_bytes=memory,
             cpus=cpus,
             secrets={name: os.environ[name] for name, value in self._choice.env.items() if value is None},

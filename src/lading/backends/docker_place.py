@@ -8,7 +8,7 @@ import socket
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import psutil
 
@@ -17,6 +17,7 @@ from lading.backends.docker_container import Seen, Wanted
 from lading.engines import gpus as demand
 from lading.errors import PortInUse, TeardownFailed
 from lading.hardware import gpus
+from lading.ports.backend import Deployment
 
 if TYPE_CHECKING:
     from lading.hardware.reservation import Reservation
@@ -109,6 +110,18 @@ def _is_foreign(holder: psutil.Process) -> bool:
 # ------------------------------------------------------------------------------------------------------------------ GPUs
 
 
+def gpu_count(deployment: Deployment, asked: int | Literal["auto"]) -> int:
+    """How many GPUs the container gets: as many as its parameters ask for, unless *asked* says it by number.
+
+    By itself it asks for none where this machine has no driver: images that run without GPUs do.
+    """
+    count = demand.wanted(deployment.engine, deployment.params, asked)
+    if asked == "auto" and count:
+        found = gpus.look()
+        return count if found.gpus or found.needs_package else 0
+    return count
+
+
 @contextlib.contextmanager
 def reserved_gpus(home: Path, wanted: Wanted, ours: Sequence[Seen]) -> "Iterator[Reservation | None]":
     """GPUs for *wanted*, reserved for the length of the block; None: it takes none, or the daemon chooses.
@@ -128,7 +141,7 @@ def reserved_gpus(home: Path, wanted: Wanted, ours: Sequence[Seen]) -> "Iterator
     plan = wanted.deployment
     taken = {one: f"the server {seen.name}" for seen in ours if seen.state != "exited" for one in seen.device_ids}
     with reservation.reserve(
-        home, gpus.usable(found.gpus), wanted.gpus, holder=f"the server {plan.name}",
+        home, gpus.visible(found.gpus, os.environ.get("CUDA_VISIBLE_DEVICES")), wanted.gpus, holder=f"the server {plan.name}",
         least_share=demand.memory_share(plan.engine, plan.params), taken=taken,
     ) as held:  # fmt: skip
         yield held
