@@ -147,8 +147,8 @@ async def test_a_module_is_run_by_the_python_that_has_it(environment):
 
 @pytest.mark.parametrize(
     "script",
-    ["import sys; sys.exit(3)", "print('hello')", "import os; os.kill(os.getpid(), 9)", "import sys; sys.stdout.buffer.write(bytes(range(256)) * 1000)"],
-    ids=["refuses", "says nothing of flags", "dies", "writes bytes"],
+    ["import sys; sys.exit(3)", "print('hello')", "import os; os.kill(os.getpid(), 9)", "import sys; sys.stdout.buffer.write(bytes(range(256)) * 1000)", "print('options:\\n  --model M\\n  --other O\\n  --more M')"],
+    ids=["refuses", "says nothing of flags", "dies", "writes bytes", "tells a part"],
 )  # fmt: skip
 async def test_a_program_that_tells_nothing_is_started_as_planned(environment, script):
     """The check is help, not a gate: the start itself will say what is wrong."""

@@ -145,7 +145,6 @@ def test_what_argparse_would_make_of_a_flag_is_what_is_said(made, data):
     meant = kinds.get(name, {})
     values = meant["choices"][:1] if "choices" in meant else [] if "action" in meant else words[meant.get("nargs")]
     checked = helps.check(known, [written, *values])
-    assert [one for one in checked.problems if one.problem == "choice"] == []
     taken = accepted(parser, [written, *values])
     if checked.problems:
         assert taken is None

@@ -15,8 +15,8 @@ from lading.ports.backend import Backend, Deployment, ServeRequest, TellsHelp
 
 HELP_S = 120.0
 """How long a program may take to tell its flags: an engine imports all of itself before it does."""
-#: Fewer options than this are no help text of an engine: it says something else, and nothing is concluded from it.
-_LEAST_OPTIONS = 5
+#: What every server takes: a help that does not name these is not the whole of it, and nothing is concluded from it.
+_ALWAYS = frozenset({"--host", "--port"})
 
 
 async def planned(backend: Backend, request: ServeRequest) -> Deployment:
@@ -33,7 +33,7 @@ async def planned(backend: Backend, request: ServeRequest) -> Deployment:
     if helps.is_of_version(deployment.engine, told):
         return deployment
     known = helps.read(await backend.help_text(deployment, dialect.asks, within_s=HELP_S))
-    if len(known) < _LEAST_OPTIONS:
+    if not {name for option in known for name in option.names} >= _ALWAYS:
         return deployment
     return _with_known_flags(deployment, known, dialect, told)
 
