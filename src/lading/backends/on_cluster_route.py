@@ -28,7 +28,8 @@ def url(service: Object, *, namespace: str) -> str:
         raise ServingError(f"Service {name} in {namespace} has no port")
     address = str(spec.get("clusterIP") or "None")
     if address == "None":
-        return f"http://{name}.{namespace}.svc.cluster.local:{ports[0].get('targetPort', ports[0]['port'])}"
+        target = ports[0].get("targetPort")  # a headless Service leads to the pods' own port
+        return f"http://{name}.{namespace}.svc.cluster.local:{target if isinstance(target, int) else ports[0]['port']}"
     host = f"[{address}]" if ":" in address else address
     port = int(ports[0]["port"])
     return f"http://{host}" if port == 80 else f"http://{host}:{port}"
@@ -41,7 +42,7 @@ def inside(environment: Mapping[str, str] = os.environ) -> bool:
 
 @asynccontextmanager
 async def reached(cluster: Cluster, service: Object, *, pods: str, port: int, namespace: str) -> AsyncIterator[str]:
-    """A base URL that this process can ask, until the block is left: `url` in a pod, else a forwarded port.
+    """A base URL that this process can ask, until the block is left: `url` in a pod of that cluster, else a forwarded port.
 
     Args:
         cluster: In which it is.
@@ -54,7 +55,7 @@ async def reached(cluster: Cluster, service: Object, *, pods: str, port: int, na
         ObjectMissing: No pod runs to forward to.
         ClusterDenied: Ports may not be forwarded.
     """
-    if inside():
+    if inside() and cluster.connection.context is None:  # with a kubeconfig, a pod may speak to another cluster
         yield url(service, namespace=namespace)
         return
     async with forward.forward(cluster, port=port, selector=pods, namespace=namespace) as forwarded:
