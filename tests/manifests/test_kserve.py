@@ -289,3 +289,12 @@ def test_what_a_runtime_of_the_cluster_has_already_is_not_said_twice():
     whole = ("/mnt/models", "--port", "8080", "--slots", "--parallel", "4", "--temp", "-1")
     assert kserve.added(plain, whole) == ("--parallel", "4", "--temp", "-1")
     assert kserve.added(plain, plain) == ()
+
+
+def test_on_a_runtime_of_the_cluster_variables_are_written_or_come_from_the_secret():
+    service = kserve.of_server_on("shared", a_server(), model_format="gguf", engine="llama.cpp", added=("--x", "{{y}}"))
+    (made,) = kserve_service.objects(service)
+    model = made["spec"]["predictor"]["model"]
+    assert (model["runtime"], model["args"]) == ("shared", ["--x", "{{`{{`}}y}}"])
+    assert model["env"][0] == {"name": "K", "value": "{{`{{`}}v}}"}
+    assert model["env"][1]["valueFrom"]["secretKeyRef"]["key"] == "HF_TOKEN"

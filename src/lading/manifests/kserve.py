@@ -167,9 +167,9 @@ def of_server_on(
 ) -> Service:
     """The service that runs on the cluster's *runtime*, with the words that parameters *added* behind its own."""
     name, _ = _format(engine, model_format)
-    env = [{"name": key, "value": pod.literal(value, template=True)} for key, value in sorted(server.env.items())]
+    env = tuple(map(_variable, serving.variables(server)))
     args = tuple(pod.literal(word, template=True) for word in added)
-    return Service(**{**_of(server), "model_format": name, "runtime": runtime, "env": tuple(env), "args": args, **more})
+    return Service(**{**_of(server), "model_format": name, "runtime": runtime, "env": env, "args": args, **more})
 
 
 def _of(server: Server) -> dict[str, Any]:
@@ -200,7 +200,7 @@ def _container(server: Server, *, knative: bool) -> dict[str, Any]:
         if key in made:
             made[key] = [pod.unexpanded(word) for word in made[key]]
     if "env" in made:
-        made["env"] = [{**one, "value": pod.unexpanded(one["value"])} if "value" in one else one for one in made["env"]]
+        made["env"] = [_variable(one) for one in made["env"]]
     made["volumeMounts"] = serving.shared_memory_mounts(server.gpus)
     made["ports"] = [{"containerPort": server.port, "protocol": "TCP"}]
     made["securityContext"] = security(root=True)
@@ -212,3 +212,7 @@ def _container(server: Server, *, knative: bool) -> dict[str, Any]:
     ):
         made.pop(key, None)
     return made
+
+
+def _variable(one: Mapping[str, Any]) -> dict[str, Any]:
+    return {**one, "value": pod.unexpanded(one["value"])} if "value" in one else dict(one)
