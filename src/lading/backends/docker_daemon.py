@@ -125,7 +125,7 @@ def _refusal(status: int, message: str, cause: BaseException | None) -> ServingE
     said = printable(message)
     if status == 900:
         return _silent(said, cause)
-    if status == 404 and "container" in said:
+    if status == 404 and "no such container" in said.lower():
         return NoSuchContainer(said)
     if status == 409 and "already in use" in said:
         return NameTaken(said)
