@@ -74,13 +74,8 @@ class ServingOptions:
         return made
 
     def place(self) -> placement.Choice:
-        """Which cluster, and where pods of ours look into a claim."""
-        return placement.Choice(
-            namespace=self.namespace,
-            context=self.context,
-            node_selector=self.node_selector,
-            tolerations=self.toleration,
-        )
+        """Which cluster, and how a pod of ours looks into a claim: wherever that is, but on the nodes the server may be on."""
+        return placement.Choice(namespace=self.namespace, context=self.context, tolerations=self.toleration)
 
     def _fields(self) -> dict[str, Any]:
         return {
