@@ -180,7 +180,7 @@ class Running:
         url: Where clients ask it, without ``/v1``; None: nowhere yet.
         reach: From where that is.
         place: Where it is beyond the backend (``namespace/name``); empty for this machine.
-        of_a_run: A live run holds its lease: it is not the user's to stop by ``--all``.
+        of_a_run: A live run holds its lease.
     """
 
     name: str

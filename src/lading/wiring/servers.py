@@ -5,7 +5,7 @@ A backend that cannot be asked never hides the others: why is kept beside what w
 
 import asyncio
 import os
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from importlib.util import find_spec
@@ -80,7 +80,7 @@ def reachable(choice: BackendChoice | None = None) -> tuple[str, ...]:
     return (*near, *(far if _cluster_is_named(choice or BackendChoice()) else ()))
 
 
-def docker_is_here(environment: os._Environ[str] | dict[str, str]) -> bool:
+def docker_is_here(environment: Mapping[str, str]) -> bool:
     """Whether Docker can be spoken to as far as files and variables tell."""
     if find_spec("aiodocker") is None:
         return False

@@ -11,7 +11,6 @@ from urllib.parse import urlsplit
 
 from lading import wiring
 from lading.backends.endpoint import API_KEY_VARIABLE, EndpointBackend, checked_url
-from lading.backends.process import ProcessBackend
 from lading.engines.base import Engine, HardwareFacts, RuleInput
 from lading.errors import InvalidInput, InvalidParameters, InvalidReference, NotPublished
 from lading.hardware import host as machine
@@ -84,13 +83,6 @@ def engine_for(model: Servable, given: str | None) -> tuple[Engine, str]:
 
 def _on_claim(place: OnClaim) -> str:
     return "/".join(filter(None, (place.path, place.file))) or "."
-
-
-def process_backend(choice: BackendChoice | None = None) -> ProcessBackend:
-    """The backend of this machine's own processes."""
-    backend = wiring.backend(choice or BackendChoice(kind="process"))
-    assert isinstance(backend, ProcessBackend)
-    return backend
 
 
 @asynccontextmanager
