@@ -21,6 +21,12 @@ from lading.spec.study import BackendChoice
 SERVING = "/apis/serving.kserve.io/v1beta1"
 RUNTIMES = "/apis/serving.kserve.io/v1alpha1"
 WITHIN_S = 90.0
+#: The first process of a container ends at SIGTERM only by a handler of its own.
+_LISTENS = """
+import http.server, os, signal
+signal.signal(signal.SIGTERM, lambda *_: os._exit(0))
+http.server.test(http.server.SimpleHTTPRequestHandler, port=8000)
+"""
 
 
 @pytest.fixture
@@ -47,7 +53,7 @@ def files_runtime(namespace, image):
     """A runtime that listens whatever it finds, as sklearnserver does."""
     container = {
         "name": "kserve-container", "image": image, "imagePullPolicy": "IfNotPresent", "ports": [{"containerPort": 8000, "protocol": "TCP"}],
-        "command": ["python3", "-m", "http.server", "8000", "--directory", "/mnt/models"],
+        "command": ["python3", "-c", _LISTENS],
         "readinessProbe": {"tcpSocket": {"port": 8000}, "periodSeconds": 1},
     }  # fmt: skip
     spec = {"supportedModelFormats": [{"name": "gguf", "autoSelect": False}], "containers": [container]}
