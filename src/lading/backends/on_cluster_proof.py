@@ -51,7 +51,8 @@ def doubts(pod: Mapping[str, Any], container: str, claim: OnClaim, *, mount: str
 
 def _of_mount(pod: Mapping[str, Any], one: Mapping[str, Any], claim: OnClaim, mount: str) -> Iterator[str]:
     where = str(one.get("mountPath", "")).rstrip("/")
-    volume = next((v for v in (pod.get("spec") or {}).get("volumes") or () if v.get("name") == one.get("name")), {})
+    volumes: Sequence[Mapping[str, Any]] = (pod.get("spec") or {}).get("volumes") or ()
+    volume: Mapping[str, Any] = next((found for found in volumes if found.get("name") == one.get("name")), {})
     source = volume.get("persistentVolumeClaim")
     if source is None:
         kind = next((key for key in volume if key != "name"), "nothing")

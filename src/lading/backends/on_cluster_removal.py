@@ -31,8 +31,11 @@ async def remove(cluster: Cluster, form: Form, name: str, *, shown: str, within_
     deadline, patient = clock() + within_s, clock() + within_s / 2
     chosen = f"{ours.MANAGED_BY}={ours.MANAGER},{ours.BACKEND}={form.kind},{ours.SERVER}={name}"
 
-    async def of_kind(kind: Kind) -> Found:
-        return [(kind, one) for one in await cluster.list(kind, labels=chosen)]
+    def of_kind(kind: Kind) -> Callable[[], Awaitable[Found]]:
+        async def look() -> Found:
+            return [(kind, one) for one in await cluster.list(kind, labels=chosen)]
+
+        return look
 
     async def made_for_it() -> Found:
         """The Deployment that a controller made for it goes with what it was made for."""
@@ -49,7 +52,7 @@ async def remove(cluster: Cluster, form: Form, name: str, *, shown: str, within_
 
     asked = False
     for kind in form.kinds:
-        asked = await _gone(cluster, lambda kind=kind: of_kind(kind), shown, deadline, deadline) or asked
+        asked = await _gone(cluster, of_kind(kind), shown, deadline, deadline) or asked
     await _gone(cluster, made_for_it, shown, deadline, deadline, delete=False)
     await _gone(cluster, pods, shown, deadline, patient)
 
