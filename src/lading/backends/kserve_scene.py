@@ -4,8 +4,10 @@ KServe says `Ready=True` of an empty folder (kubelet makes a directory that is n
 ever while the old pod serves. So a pod counts only when nothing newer waits, and its own look at the weights is read.
 """
 
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import replace
+from typing import Any
 
 from lading.backends import on_cluster_scene as scenes
 from lading.backends.on_cluster_scene import Scene
@@ -54,7 +56,7 @@ class KServeScene(Scene):
             return await self.cluster.list(kind, namespace=self.namespace if kind.namespaced else None)
         return ()
 
-    async def _names(self, pod: Object) -> tuple[str, ...] | None:
+    async def _names(self, pod: Mapping[str, Any]) -> tuple[str, ...] | None:
         """What the running server sees at the model's path, asked once per pod; None where it cannot be asked."""
         status = scenes.container_status(pod, self.form.container)
         if "running" not in (status.get("state") or {}):
@@ -92,7 +94,7 @@ def settled(evidence: Evidence) -> bool:
     return seen is not None and (generation is None or seen >= generation) and _whole(deployment)
 
 
-def _whole(deployment: Object) -> bool:
+def _whole(deployment: Mapping[str, Any]) -> bool:
     """Whether all pods that are asked for are of the newest rollout."""
     asked = finding.number(deployment, "spec", "replicas")
     return finding.number(deployment, "status", "updatedReplicas") == asked and bool(asked)

@@ -6,9 +6,10 @@ found by `lading.diagnosis.serving`; here is only where its evidence lies.
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import aclosing, asynccontextmanager, suppress
 from dataclasses import dataclass, field
+from typing import Any
 
 from lading.backends import asking, passing
 from lading.backends.on_cluster_form import Form
@@ -236,7 +237,7 @@ def ended_runs(pod: Object, container: str) -> int:
     return int(status.get("restartCount") or 0) + ("terminated" in (status.get("state") or {}))
 
 
-def container_status(pod: Object, container: str) -> Object:
+def container_status(pod: Mapping[str, Any], container: str) -> Mapping[str, Any]:
     """What is said of *container*; empty where nothing is."""
     listed = (pod.get("status") or {}).get("containerStatuses") or ()
     return next((one for one in listed if one.get("name") == container), {})
