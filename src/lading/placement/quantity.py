@@ -29,5 +29,6 @@ def shown(resource: str, amount: Decimal) -> str:
     """*amount* of *resource* for a person: memory in GiB or MiB, the rest as a plain number."""
     if resource in {"memory", "ephemeral-storage"} or resource.startswith("hugepages-"):
         unit, factor = ("GiB", 2**30) if amount >= 2**30 else ("MiB", 2**20)
-        return f"{amount / factor:.3g} {unit}"
+        value = amount / factor
+        return f"{value:,.0f} {unit}" if value >= 1000 else f"{value:.3g} {unit}"
     return f"{amount.normalize():f}"
