@@ -195,19 +195,20 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _file(self, web: Web, path: str, *, body: bool, fault: Fault | None) -> None:
         data = web.files[path]
-        start = _start(self.headers.get("Range")) if web.ranges else 0
-        self.send_response(HTTPStatus.PARTIAL_CONTENT if start else HTTPStatus.OK)
+        asked = self.headers.get("Range") if web.ranges else None
+        start, end = _range(asked, len(data))
+        self.send_response(HTTPStatus.PARTIAL_CONTENT if asked else HTTPStatus.OK)
         self.send_header("ETag", web.etag(data))
-        if start:
-            self.send_header("Content-Range", f"bytes {start}-{len(data) - 1}/{len(data)}")
+        if asked:
+            self.send_header("Content-Range", f"bytes {start}-{end - 1}/{len(data)}")
         if web.chunked:
             self.send_header("Transfer-Encoding", "chunked")
         else:
-            claimed = fault.claimed_bytes if isinstance(fault, Lie) else len(data) - start
+            claimed = fault.claimed_bytes if isinstance(fault, Lie) else end - start
             self.send_header("Content-Length", str(claimed))
         self.end_headers()
         if body:
-            self._body(web, path, memoryview(data)[start:], fault)
+            self._body(web, path, memoryview(data)[start:end], fault)
 
     def _body(self, web: Web, path: str, data: memoryview, fault: Fault | None) -> None:
         stop = fault.after_bytes if isinstance(fault, Cut | Stall | Swap) else len(data)
@@ -233,8 +234,12 @@ class _Handler(BaseHTTPRequestHandler):
             self.wfile.write(b"0\r\n\r\n")
 
 
-def _start(header: str | None) -> int:
-    return int(header.removeprefix("bytes=").partition("-")[0]) if header else 0
+def _range(header: str | None, size_bytes: int) -> tuple[int, int]:
+    """Where a range begins, and the offset behind its end."""
+    if header is None:
+        return 0, size_bytes
+    first, _, last = header.removeprefix("bytes=").partition("-")
+    return int(first), min(size_bytes, int(last) + 1) if last else size_bytes
 
 
 def _basic(pair: str) -> str:

@@ -17,7 +17,7 @@ from lading.weights import pushing
 from lading.weights.crc import crc64nvme
 from lading.weights.listing import Entry
 from lading.weights.manifest import FileEntry
-from lading.weights.parts import Part
+from lading.weights.parts import Part, Uploaded
 from lading.weights.pushing import Held
 
 T = TypeVar("T")
@@ -125,7 +125,7 @@ class UploadedFile:
     def kept(self) -> Sequence[Part]:
         """What is there already; their bytes are compared by `read_into`, which reads the source."""
         return [
-            Part(offset=(part.number - 1) * self._part_bytes, size_bytes=part.size_bytes, crc=part.crc64nvme)
+            Uploaded(offset=(part.number - 1) * self._part_bytes, size_bytes=part.size_bytes, crc=part.crc64nvme)
             for _, part in sorted(self._parts.items())
             if part.crc64nvme is not None
         ]

@@ -92,7 +92,7 @@ class Worker:
             if count == 0:
                 return False
             got += count
-        if crc32(data) != part.crc:
+        if not part.is_of(data):
             return False
         self._shared.meter.add(part.size_bytes)
         return True

@@ -3,6 +3,8 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from lading.weights.crc import crc32, crc64nvme
+
 ALIGN_BYTES = 4096
 """Direct I/O wants offsets and lengths that are multiples of the block: so all parts begin at one."""
 PART_BYTES = 2 << 20
@@ -24,19 +26,29 @@ class Span:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Part:
-    """A stretch of a file that was written, with a CRC: cheap to check again before it is trusted.
-
-    On a volume a CRC-32; of an upload the CRC-64/NVME by which stores tell of parts.
-    """
+    """A stretch of a file that was written, with its CRC-32: cheap to check again before it is trusted."""
 
     offset: int
     size_bytes: int
     crc: int
 
+    def is_of(self, data: memoryview) -> bool:
+        """Whether *data* is what was written."""
+        return crc32(data) == self.crc
+
     @property
     def end(self) -> int:
         """The offset behind it."""
         return self.offset + self.size_bytes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Uploaded(Part):
+    """A stretch of a file that a store has, with the CRC-64/NVME by which stores tell of it."""
+
+    def is_of(self, data: memoryview) -> bool:
+        """Whether *data* is what was sent."""
+        return crc64nvme(data) == self.crc
 
 
 def spans(size_bytes: int | None, *, part_bytes: int = PART_BYTES, kept: Sequence[Part] = ()) -> Iterator[Span | Part]:
