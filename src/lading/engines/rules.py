@@ -7,7 +7,7 @@ hangs, or a number of something else than was asked for.
 
 import inspect
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
 from lading.engines import gpus as counting
@@ -58,6 +58,23 @@ def number(given: RuleInput, name: str) -> float | None:
     """The parameter's value if it is a number."""
     value = given.params.get(name)
     return value if isinstance(value, int | float) and not isinstance(value, bool) else None
+
+
+def gpu_too_old(given: RuleInput, least_capability: Mapping[str, float]) -> str | None:
+    """Whether the GPU is too old for ``quantization``, which starts from *least_capability* on."""
+    kind, capability = given.params.get("quantization"), given.hardware.gpu_capability if given.hardware else None
+    least = least_capability.get(str(kind))
+    if least is None or capability is None or capability >= least:
+        return None
+    return f"quantization {kind} needs compute capability {least}, the GPU has {capability}"
+
+
+def quantised_otherwise(given: RuleInput, family: Callable[[str], str]) -> str | None:
+    """Whether ``quantization`` is of another *family* than the checkpoint's."""
+    kind, stored = given.params.get("quantization"), given.model.quantization if given.model else None
+    if not isinstance(kind, str) or not stored or family(kind) == family(stored):
+        return None
+    return f"quantization is {kind}, the checkpoint is quantised by {stored}"
 
 
 def rule(name: str, *, on: str, source: str, hint: str = "") -> Callable[[Check], Rule]:
@@ -384,11 +401,7 @@ def vllm_memory(given: RuleInput) -> str | None:
 )
 def quantisation_on_gpu(given: RuleInput) -> str | None:
     """The GPU is new enough for the quantisation."""
-    kind, capability = given.params.get("quantization"), given.hardware.gpu_capability if given.hardware else None
-    least = _MIN_CAPABILITY.get(str(kind))
-    if least is None or capability is None or capability >= least:
-        return None
-    return f"quantization {kind} needs compute capability {least}, the GPU has {capability}"
+    return gpu_too_old(given, _MIN_CAPABILITY)
 
 
 @rule(
@@ -399,10 +412,7 @@ def quantisation_on_gpu(given: RuleInput) -> str | None:
 )
 def quantisation_of_checkpoint(given: RuleInput) -> str | None:
     """A quantised checkpoint and the flag agree."""
-    kind, stored = given.params.get("quantization"), given.model.quantization if given.model else None
-    if not isinstance(kind, str) or not stored or _family(kind) == _family(stored):
-        return None
-    return f"quantization is {kind}, the checkpoint is quantised by {stored}"
+    return quantised_otherwise(given, _family)
 
 
 @rule(

@@ -5,48 +5,21 @@ the facts that no parser tells: how a default is decided at start, what a value 
 a range worth searching. Ranges are proposals for one node; vLLM's do not fit, the same words mean other things.
 """
 
-import json
 from collections.abc import Mapping
 from functools import cache
-from importlib import resources
 from typing import Any
 
+from lading.engines import argparsed
+from lading.engines.argparsed import log_range, one_of
 from lading.engines.base import Parameter, SearchRange, Value
 
 VERSION = "0.5.23"
-_PARSER = f"argument parser of sglang {VERSION}"
-_CODE = f"{_PARSER}; source of sglang {VERSION}"
 
 
 @cache
 def parameters() -> Mapping[str, Parameter]:
     """Every parameter of the server that may be set, by name; `RESERVED` and `GONE` are the others."""
-    text = resources.files("lading.engines").joinpath(f"data/sglang-{VERSION}.json").read_text(encoding="utf-8")
-    rows: list[dict[str, Any]] = json.loads(text)["parameters"]
-    return {row["name"]: _parameter(row) for row in rows if row["name"] not in RESERVED.keys() | GONE.keys()}
-
-
-def _parameter(row: Mapping[str, Any]) -> Parameter:
-    facts: dict[str, Any] = {
-        "name": row["name"],
-        "kind": row["kind"],
-        "flags": tuple(row["flags"]),
-        "off_flags": tuple(row.get("off", ())),
-        "default": row.get("default"),
-        "choices": tuple(row.get("choices", ())),
-        "many": row.get("many", False),
-        "source": _PARSER,
-    }
-    known = CURATED.get(row["name"])
-    return Parameter(**{**facts, **({"source": _CODE} | known if known else {})})
-
-
-def _log(low: float, high: float) -> SearchRange:
-    return SearchRange(low=low, high=high, log=True)
-
-
-def _of(*choices: Value) -> SearchRange:
-    return SearchRange(values=choices)
+    return argparsed.catalogue("sglang", VERSION, CURATED, without=RESERVED.keys() | GONE.keys())
 
 
 _FLOAT16: dict[str, Value] = {"half": "float16", "float": "float32"}
@@ -55,11 +28,11 @@ _GRAPHS = {"kind": "choice", "choices": ("full", "breakable", "disabled"), "defa
 CURATED: dict[str, dict[str, Any]] = {
     "dtype": {"synonyms": _FLOAT16, "memory": "±", "help": "Type of weights and activations.", "note": "A quantisation may allow only some."},
     "quantization": {
-        "default_note": "what the checkpoint says", "search": _of(None, "fp8"), "memory": "-", "help": "How weights are quantised.",
+        "default_note": "what the checkpoint says", "search": one_of(None, "fp8"), "memory": "-", "help": "How weights are quantised.",
         "note": "Must agree with a quantised checkpoint. There is no int8: w8a8_int8 is its name here.",
     },
     "kv_cache_dtype": {
-        "synonyms": {"bf16": "bfloat16"}, "search": _of("auto", "fp8_e4m3"), "memory": "KV /2", "help": "Type of cached keys and values.",
+        "synonyms": {"bf16": "bfloat16"}, "search": one_of("auto", "fp8_e4m3"), "memory": "KV /2", "help": "Type of cached keys and values.",
         "note": "No plain fp8: e4m3 or e5m2. fa3 with fp8_e5m2 becomes triton, with a warning. Guard the answers' quality.",
     },
     "context_length": {
@@ -70,10 +43,10 @@ CURATED: dict[str, dict[str, Any]] = {
     "trust_remote_code": {"help": "Run code that the model's folder brings.", "note": "It runs with the server's rights."},
     "random_seed": {"default_note": "by chance", "help": "Seed of random numbers.", "note": "Fix it for trials that can be compared."},
     "sampling_defaults": {"help": "Where sampling defaults come from: the model's file, or openai (none of its own).", "note": "Measure with openai."},
-    "tp_size": {"minimum": 1, "search": _of(1, 2, 4, 8), "memory": "--", "help": "GPUs that share each layer.", "note": "Divides the attention heads; at most the GPUs of a node."},
-    "pp_size": {"minimum": 1, "search": _of(1, 2), "memory": "--", "help": "Groups of GPUs that share the layers.", "note": "Turns the overlap scheduler off. At most the layers."},
+    "tp_size": {"minimum": 1, "search": one_of(1, 2, 4, 8), "memory": "--", "help": "GPUs that share each layer.", "note": "Divides the attention heads; at most the GPUs of a node."},
+    "pp_size": {"minimum": 1, "search": one_of(1, 2), "memory": "--", "help": "Groups of GPUs that share the layers.", "note": "Turns the overlap scheduler off. At most the layers."},
     "dp_size": {
-        "minimum": 1, "search": _of(1, 2, 4), "help": "Copies of the model behind one endpoint, each on its own GPUs.",
+        "minimum": 1, "search": one_of(1, 2, 4), "help": "Copies of the model behind one endpoint, each on its own GPUs.",
         "note": "On one node only, and not with attn_dp_size above 1. Older versions meant ranks inside tp_size by it.",
     },
     "attn_dp_size": {
@@ -93,31 +66,31 @@ CURATED: dict[str, dict[str, Any]] = {
     },
     "max_total_tokens": {"minimum": 1, "memory": "KV pool", "default_note": "by mem_fraction_static", "help": "Tokens of cache.", "note": "Reproducible trials."},
     "max_running_requests": {
-        "minimum": 1, "default_note": "2048 to 4096, at most half of the cache's tokens; 48 with speculation", "search": _log(8, 2048), "memory": "graphs +",
+        "minimum": 1, "default_note": "2048 to 4096, at most half of the cache's tokens; 48 with speculation", "search": log_range(8, 2048), "memory": "graphs +",
         "help": "Most requests that run at once.", "note": "For all attention ranks together; lowered in silence to what the cache holds.",
     },
     "max_queued_requests": {"minimum": 1, "default_note": "no limit", "help": "Beyond so many waiting requests the server answers 503."},
     "chunked_prefill_size": {
-        "minimum": -1, "default_note": "2048 below 20 GiB of GPU memory, 4096 below 60, 8192 below 160, then 16384", "search": _log(1024, 32768),
+        "minimum": -1, "default_note": "2048 below 20 GiB of GPU memory, 4096 below 60, 8192 below 160, then 16384", "search": log_range(1024, 32768),
         "memory": "activation +", "help": "Most tokens of a prompt in one step; -1: whole prompts.",
         "note": "The first lever between TTFT and ITL. A multiple of page_size.",
     },
-    "max_prefill_tokens": {"minimum": 1, "search": _log(4096, 65536), "memory": "activation +", "help": "Most prompt tokens of one step.", "note": "The bound is context_length where that is more."},
+    "max_prefill_tokens": {"minimum": 1, "search": log_range(4096, 65536), "memory": "activation +", "help": "Most prompt tokens of one step.", "note": "The bound is context_length where that is more."},
     "prefill_max_requests": {"minimum": 1, "default_note": "no limit", "help": "Most prompts in one step."},
-    "prefill_decode_interval": {"minimum": 0, "default_note": "0", "search": _of(None, 2, 8), "help": "Rounds of decode after each prefill.", "note": "Better ITL, later first tokens."},
-    "enable_mixed_chunk": {"search": _of(False, True), "help": "Prompts and answers in one step.", "note": "Not with most speculation."},
-    "schedule_policy": {"search": _of("fcfs", "lpm"), "help": "Which waiting request comes next.", "note": "lpm: the longest known prefix first. Priorities allow fcfs and lof."},
+    "prefill_decode_interval": {"minimum": 0, "default_note": "0", "search": one_of(None, 2, 8), "help": "Rounds of decode after each prefill.", "note": "Better ITL, later first tokens."},
+    "enable_mixed_chunk": {"search": one_of(False, True), "help": "Prompts and answers in one step.", "note": "Not with most speculation."},
+    "schedule_policy": {"search": one_of("fcfs", "lpm"), "help": "Which waiting request comes next.", "note": "lpm: the longest known prefix first. Priorities allow fcfs and lof."},
     "schedule_conservativeness": {
         "minimum": 0.0, "search": SearchRange(low=0.3, high=1.5), "help": "How much cache a new request is expected to need.",
         "note": "Lower where requests wait beside free cache, higher where requests are retracted.",
     },
-    "page_size": {"minimum": 1, "default_note": "1; some attention backends force 16 to 128", "search": _of(None, 16, 32, 64), "memory": "waste", "help": "Tokens per page of cache."},
+    "page_size": {"minimum": 1, "default_note": "1; some attention backends force 16 to 128", "search": one_of(None, 16, 32, 64), "memory": "waste", "help": "Tokens per page of cache."},
     "disable_radix_cache": {"help": "No reuse of equal prompt beginnings.", "note": "On, or distinct prompts, while measuring: the workload decides. /flush_cache empties it."},
     "enable_hierarchical_cache": {"memory": "host +", "help": "Host memory extends the cache.", "note": "Not with disable_radix_cache or enable_lmcache."},
     "hicache_size": {"minimum": 0, "memory": "host +", "help": "GiB of host memory for the cache, on each rank; 0: hicache_ratio decides."},
     "swa_full_tokens_ratio": {"minimum": 0.0, "maximum": 1.0, "default_note": "0.8", "memory": "KV split", "help": "Cache of layers with a window, as a share of the others'."},
     "disable_overlap_schedule": {"help": "Plan the next step only when one has ended."},
-    "num_continuous_decode_steps": {"minimum": 1, "search": _of(1, 2, 4), "help": "Steps of decode between looks at the queue.", "note": "More throughput, later first tokens."},
+    "num_continuous_decode_steps": {"minimum": 1, "search": one_of(1, 2, 4), "help": "Steps of decode between looks at the queue.", "note": "More throughput, later first tokens."},
     "stream_interval": {"minimum": 1, "help": "Tokens per chunk of a stream.", "note": "Fixed at 1 in measurements: it changes the ITL that is seen, not the engine's."},
     "attention_backend": {"default_note": "by GPU and model", "memory": "±", "help": "Which kernels attend.", "note": "They differ in the types and page sizes they take."},
     "prefill_attention_backend": {"default_note": "attention_backend", "help": "Which kernels attend to prompts."},
@@ -142,7 +115,7 @@ CURATED: dict[str, dict[str, Any]] = {
     "speculative_num_draft_tokens": {"minimum": 1, "help": "Tokens that are verified at once.", "note": "steps + 1 with one branch."},
     "cpu_offload_gb": {"minimum": 0, "memory": "host +", "help": "GiB of weights kept in host memory.", "note": "Slows decode: a last resort."},
     "enable_symm_mem": {"memory": "+ 4 GB", "help": "Memory that GPUs write into each other's."},
-    "tokenizer_worker_num": {"minimum": 1, "search": _of(1, 2, 4), "help": "Processes that tokenise.", "note": "More than one at high request rates."},
+    "tokenizer_worker_num": {"minimum": 1, "search": one_of(1, 2, 4), "help": "Processes that tokenise.", "note": "More than one at high request rates."},
     "detokenizer_worker_num": {"minimum": 1, "help": "Processes that turn tokens into text."},
     "enable_lora": {"memory": "+", "default_note": "on with lora_paths", "help": "Serve LoRA adapters."},
     "max_loras_per_batch": {"minimum": 1, "memory": "+", "help": "Adapters in one batch."},

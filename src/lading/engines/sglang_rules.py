@@ -5,7 +5,7 @@ import math
 from lading.engines import gpus as counting
 from lading.engines import memory
 from lading.engines.base import Rule, RuleInput
-from lading.engines.rules import number, rule
+from lading.engines.rules import gpu_too_old, number, quantised_otherwise, rule
 from lading.spec.units import show_bytes
 
 _SOURCE = "source of sglang 0.5.23: raises"
@@ -251,11 +251,7 @@ def sglang_memory(given: RuleInput) -> str | None:
 )
 def quantisation_on_gpu(given: RuleInput) -> str | None:
     """The GPU is new enough for the quantisation."""
-    kind, capability = given.params.get("quantization"), given.hardware.gpu_capability if given.hardware else None
-    least = _MIN_CAPABILITY.get(str(kind))
-    if least is None or capability is None or capability >= least:
-        return None
-    return f"quantization {kind} needs compute capability {least}, the GPU has {capability}"
+    return gpu_too_old(given, _MIN_CAPABILITY)
 
 
 @rule(
@@ -266,10 +262,7 @@ def quantisation_on_gpu(given: RuleInput) -> str | None:
 )
 def quantisation_of_checkpoint(given: RuleInput) -> str | None:
     """A quantised checkpoint and the flag agree."""
-    kind, stored = given.params.get("quantization"), given.model.quantization if given.model else None
-    if not isinstance(kind, str) or not stored or _family(kind) == _family(stored):
-        return None
-    return f"quantization is {kind}, the checkpoint is quantised by {stored}"
+    return quantised_otherwise(given, _family)
 
 
 @rule("cache-on-gpu", on="kv_cache_dtype", source=_SOURCE, hint="set kv_cache_dtype to auto or fp8_e4m3")

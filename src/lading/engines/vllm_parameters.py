@@ -5,48 +5,21 @@ the facts that no parser tells: how a default is decided at start, what a value 
 a range worth searching. Ranges are proposals for one node.
 """
 
-import json
 from collections.abc import Mapping
 from functools import cache
-from importlib import resources
 from typing import Any
 
+from lading.engines import argparsed
+from lading.engines.argparsed import log_range, one_of
 from lading.engines.base import Parameter, SearchRange, Value
 
 VERSION = "0.33.0"
-_PARSER = f"argument parser of vllm {VERSION}"
-_CODE = f"{_PARSER}; source of vllm {VERSION}"
 
 
 @cache
 def parameters() -> Mapping[str, Parameter]:
     """Every parameter of ``vllm serve`` that may be set, by name; `RESERVED` are the others."""
-    text = resources.files("lading.engines").joinpath(f"data/vllm-{VERSION}.json").read_text(encoding="utf-8")
-    rows: list[dict[str, Any]] = json.loads(text)["parameters"]
-    return {row["name"]: _parameter(row) for row in rows if row["name"] not in RESERVED}
-
-
-def _parameter(row: Mapping[str, Any]) -> Parameter:
-    facts: dict[str, Any] = {
-        "name": row["name"],
-        "kind": row["kind"],
-        "flags": tuple(row["flags"]),
-        "off_flags": tuple(row.get("off", ())),
-        "default": row.get("default"),
-        "choices": tuple(row.get("choices", ())),
-        "many": row.get("many", False),
-        "source": _PARSER,
-    }
-    known = CURATED.get(row["name"])
-    return Parameter(**{**facts, **({"source": _CODE} | known if known else {})})
-
-
-def _log(low: float, high: float) -> SearchRange:
-    return SearchRange(low=low, high=high, log=True)
-
-
-def _of(*choices: Value) -> SearchRange:
-    return SearchRange(values=choices)
+    return argparsed.catalogue("vllm", VERSION, CURATED, without=RESERVED)
 
 
 _FLOAT16: dict[str, Value] = {"half": "float16", "float": "float32"}
@@ -73,7 +46,7 @@ CURATED: dict[str, dict[str, Any]] = {
         "note": "bfloat16 needs compute capability 8.0; a quantisation may allow only some.",
     },
     "quantization": {
-        "kind": "choice", "choices": _QUANTISATIONS, "default_note": "what the checkpoint says", "search": _of(None, "fp8"), "memory": "-",
+        "kind": "choice", "choices": _QUANTISATIONS, "default_note": "what the checkpoint says", "search": one_of(None, "fp8"), "memory": "-",
         "help": "How weights are quantised.", "note": "Must agree with a quantised checkpoint. This version has no gguf, bitsandbytes or int8.",
     },
     "load_format": {
@@ -94,24 +67,24 @@ CURATED: dict[str, dict[str, Any]] = {
     },
     "enforce_eager": {"memory": "-", "help": "No CUDA graphs and no compilation.", "note": "Starts fast, decodes slowly: a fallback."},
     "tensor_parallel_size": {
-        "minimum": 1, "search": _of(1, 2, 4, 8), "memory": "--", "help": "GPUs that share each layer.",
+        "minimum": 1, "search": one_of(1, 2, 4, 8), "memory": "--", "help": "GPUs that share each layer.",
         "note": "Divides the attention heads; at most the GPUs of a node.",
     },
-    "pipeline_parallel_size": {"minimum": 1, "search": _of(1, 2), "memory": "--", "help": "Groups of GPUs that share the layers.", "note": "At most the layers; the architecture must support it."},
+    "pipeline_parallel_size": {"minimum": 1, "search": one_of(1, 2), "memory": "--", "help": "Groups of GPUs that share the layers.", "note": "At most the layers; the architecture must support it."},
     "data_parallel_size": {
-        "minimum": 1, "search": _of(1, 2, 4), "help": "Copies of the model behind one endpoint.",
+        "minimum": 1, "search": one_of(1, 2, 4), "help": "Copies of the model behind one endpoint.",
         "note": "max_num_seqs and the token limits are per copy: load the rank, not the server.",
     },
     "data_parallel_size_local": {"minimum": 0, "help": "Copies on this node."},
     "data_parallel_backend": {"kind": "choice", "choices": ("mp", "ray", "torchrun"), "help": "What starts the copies."},
-    "enable_expert_parallel": {"search": _of(False, True), "memory": "±", "help": "Split the experts instead of each expert's weights.", "note": "Only for models with experts."},
+    "enable_expert_parallel": {"search": one_of(False, True), "memory": "±", "help": "Split the experts instead of each expert's weights.", "note": "Only for models with experts."},
     "all2all_backend": {"memory": "+", "help": "How tokens reach their experts, with expert and data parallelism.", "note": "naive and pplx are old names. moonep: unquantised bfloat16, no load balancing."},
     "enable_eplb": {"memory": "+", "help": "Balance load between experts.", "note": "Needs enable_expert_parallel and more than one GPU."},
     "decode_context_parallel_size": {"minimum": 1, "memory": "KV", "help": "GPUs that share one sequence's cache in decode.", "note": "Divides tensor_parallel_size."},
     "prefill_context_parallel_size": {"minimum": 1, "help": "GPUs that share one prompt."},
     "distributed_executor_backend": {"kind": "str", "default_note": "mp on one node", "help": "What starts the workers: mp, ray, uni, external_launcher or a class."},
     "enable_dbo": {"memory": "+", "help": "Overlap two micro-batches.", "note": "For models with experts and a DeepEP backend."},
-    "api_server_count": {"minimum": 1, "default_note": "1, or data_parallel_size", "search": _of(1, 2, 4), "help": "Processes that answer HTTP.", "note": "More than one at high request rates."},
+    "api_server_count": {"minimum": 1, "default_note": "1, or data_parallel_size", "search": one_of(1, 2, 4), "help": "Processes that answer HTTP.", "note": "More than one at high request rates."},
     "gpu_memory_utilization": {
         "minimum": 0.0, "maximum": 1.0, "search": SearchRange(low=0.80, high=0.96), "memory": "budget",
         "help": "Share of each GPU's whole memory that the server may take.",
@@ -119,30 +92,30 @@ CURATED: dict[str, dict[str, Any]] = {
     },
     "kv_cache_memory_bytes": {"minimum": 1, "memory": "KV pool", "default_note": "by gpu_memory_utilization", "help": "Bytes of cache on each GPU.", "note": "gpu_memory_utilization is then ignored: reproducible trials."},
     "kv_cache_dtype": {
-        "kind": "choice", "choices": _CACHE_DTYPES, "synonyms": {"fp8": "fp8_e4m3"}, "search": _of("auto", "fp8_e4m3"), "memory": "KV /2",
+        "kind": "choice", "choices": _CACHE_DTYPES, "synonyms": {"fp8": "fp8_e4m3"}, "search": one_of("auto", "fp8_e4m3"), "memory": "KV /2",
         "help": "Type of cached keys and values.", "note": "fp8 is fp8_e4m3. What an attention backend takes differs. Guard the answers' quality.",
     },
-    "block_size": {"minimum": 1, "default_note": "the attention backend's, 16 for FLASH_ATTN", "search": _of(None, 16, 32, 64, 128), "help": "Tokens per block of cache."},
+    "block_size": {"minimum": 1, "default_note": "the attention backend's, 16 for FLASH_ATTN", "search": one_of(None, 16, 32, 64, 128), "help": "Tokens per block of cache."},
     "enable_prefix_caching": {"default_note": "on where the model supports it", "help": "Reuse the cache of equal prompt beginnings.", "note": "Off, or distinct prompts, while measuring: the workload decides."},
     "kv_offloading_size": {"minimum": 0, "default_note": "none", "memory": "host +", "help": "GiB of host memory that extend the cache."},
     "cpu_offload_gb": {"minimum": 0, "memory": "host +", "help": "GiB of weights kept in host memory.", "note": "Slows decode: a last resort."},
     "max_num_batched_tokens": {
         "minimum": 1, "default_note": "2048; 8192 on GPUs of 70 GiB or more (not A100, GB10); 16384 from 160 GiB; doubled by performance_mode throughput",
-        "search": _log(1024, 32768), "memory": "activation +", "help": "Most tokens of one step.",
+        "search": log_range(1024, 32768), "memory": "activation +", "help": "Most tokens of one step.",
         "note": "The first lever between TTFT and ITL. At least max_num_seqs, and max_model_len without chunked prefill.",
     },
     "max_num_seqs": {
-        "minimum": 1, "default_note": "256; 1024 on GPUs of 70 GiB or more (not A100)", "search": _log(8, 1024), "memory": "graphs +",
+        "minimum": 1, "default_note": "256; 1024 on GPUs of 70 GiB or more (not A100)", "search": log_range(8, 1024), "memory": "graphs +",
         "help": "Most requests in one step, per data-parallel rank.",
     },
     "max_num_active_seqs": {"minimum": 1, "default_note": "max_num_seqs", "help": "Most requests that run at once, with graphs for max_num_seqs.", "note": "At most max_num_seqs."},
     "max_num_scheduled_tokens": {"minimum": 1, "default_note": "max_num_batched_tokens", "help": "Most tokens scheduled in one step."},
     "enable_chunked_prefill": {"default_note": "on where the model supports it", "help": "Cut long prompts into steps.", "note": "Off: max_num_batched_tokens must hold the longest prompt, and vllm warns of crashes."},
-    "long_prefill_token_threshold": {"minimum": 0, "search": _of(0, 1024, 4096), "help": "Prompts longer than this wait for shorter ones; 0 for none.", "note": "At most max_model_len."},
-    "prefill_schedule_interval": {"minimum": 1, "search": _of(1, 2, 4), "help": "Steps between prefills: decode first.", "note": "Better ITL; TTFT grows by as many steps."},
+    "long_prefill_token_threshold": {"minimum": 0, "search": one_of(0, 1024, 4096), "help": "Prompts longer than this wait for shorter ones; 0 for none.", "note": "At most max_model_len."},
+    "prefill_schedule_interval": {"minimum": 1, "search": one_of(1, 2, 4), "help": "Steps between prefills: decode first.", "note": "Better ITL; TTFT grows by as many steps."},
     "watermark": {"minimum": 0.0, "maximum": 0.999, "search": SearchRange(low=0.0, high=0.1), "memory": "KV held back", "help": "Share of the cache kept free.", "note": "When there are preemptions."},
     "scheduler_reserve_full_isl": {"help": "Admit a request only when its whole prompt fits.", "note": "Off admits too many."},
-    "async_scheduling": {"default_note": "on unless something excludes it", "search": _of(True, False), "help": "Plan the next step while one runs.", "note": "An explicit on may be refused."},
+    "async_scheduling": {"default_note": "on unless something excludes it", "search": one_of(True, False), "help": "Plan the next step while one runs.", "note": "An explicit on may be refused."},
     "stream_interval": {"minimum": 1, "help": "Tokens per chunk of a stream.", "note": "Fixed at 1 in measurements: it changes the ITL that is seen, not the engine's."},
     "max_num_queued_reqs": {"minimum": 1, "default_note": "no limit", "help": "Beyond so many waiting requests the server answers 503."},
     "max_num_queued_tokens": {"minimum": 1, "default_note": "no limit", "help": "Beyond so many waiting tokens the server answers 503."},
@@ -152,10 +125,10 @@ CURATED: dict[str, dict[str, Any]] = {
     "cudagraph_capture_sizes": {"kind": "int", "minimum": 1, "default_note": "by max_cudagraph_capture_size", "memory": "+ per size", "help": "Batch sizes with a CUDA graph."},
     "max_cudagraph_capture_size": {"minimum": 0, "default_note": "min(2 · max_num_seqs, 512); 1024 on compute capability 10", "memory": "+", "help": "Largest batch with a CUDA graph."},
     "optimization_level": {"kind": "int", "minimum": 0, "maximum": 3, "default": 2, "synonyms": {f"O{n}": n for n in range(4)}, "memory": "+", "help": "How much is compiled, from 0 to 3."},
-    "performance_mode": {"search": _of("balanced", "interactivity", "throughput"), "memory": "+", "help": "Defaults for latency or for throughput.", "note": "throughput doubles unset limits of sequences and tokens."},
+    "performance_mode": {"search": one_of("balanced", "interactivity", "throughput"), "memory": "+", "help": "Defaults for latency or for throughput.", "note": "throughput doubles unset limits of sequences and tokens."},
     "compilation_config": {"memory": "+", "help": "Compilation and CUDA graphs, as JSON.", "note": "Dotted names work: compilation_config.mode."},
     "speculative_config": {"memory": "draft +", "help": "Speculative decoding, as JSON: method, model, num_speculative_tokens.", "note": "Or spec_method, spec_model and spec_tokens."},
-    "spec_method": {"search": _of(None, "ngram", "eagle3", "mtp"), "memory": "draft +", "help": "How tokens are drafted."},
+    "spec_method": {"search": one_of(None, "ngram", "eagle3", "mtp"), "memory": "draft +", "help": "How tokens are drafted."},
     "spec_model": {"memory": "draft +", "help": "The draft model."},
     "spec_tokens": {"minimum": 1, "search": SearchRange(low=1, high=5), "help": "Tokens drafted at once.", "note": "Fewer than max_num_batched_tokens."},
     "enable_lora": {"memory": "+", "default_note": "off", "help": "Serve LoRA adapters."},
