@@ -77,8 +77,7 @@ def _listed(access: Access, bucket: str, prefix: str, most: int | None) -> Itera
     """By the shortest way there is."""
     if access.is_plain(bucket):
         with _else_botocore(access):
-            if not pages.keeps_versions(access, bucket):
-                return list(islice(pages.below(access, bucket, prefix), most))
+            return list(islice(pages.below(access, bucket, prefix), most))
     listed = _versions if _are_versions_read(access, bucket, prefix) else _current
     return islice(listed(access, bucket, prefix), most)
 

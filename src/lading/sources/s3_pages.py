@@ -32,21 +32,13 @@ class Signs(Protocol):
         """A signed request."""
 
 
-def keeps_versions(access: Signs, bucket: str) -> bool:
-    """Whether the bucket keeps versions, or did, as far as this user may know."""
-    with _connected(access) as connection:
-        try:
-            answer = _asked(connection, access.request("GET", Place(bucket=bucket, key=""), query={"versioning": ""}))
-        except _Forbidden:
-            return False
-        return any(_name(part) == "Status" for part in _page(answer))
-
-
 def below(access: Signs, bucket: str, prefix: str) -> Iterator[Stored]:
-    """All objects whose keys begin with *prefix*, by key."""
+    """All objects whose keys begin with *prefix*, by key; refused, too, where the bucket keeps versions."""
     query = {"list-type": "2", "prefix": prefix, "encoding-type": "url"}
     token: str | None = None
     with _connected(access) as connection:
+        if _keeps_versions(connection, access, bucket):
+            raise Refused
         while True:
             asked = {**query, **({"continuation-token": token} if token else {})}
             answer = _asked(connection, access.request("GET", Place(bucket=bucket, key=""), query=asked))
@@ -70,6 +62,15 @@ def read(access: Signs, place: Place) -> bytes | None:
             return _asked(connection, access.request("GET", place))
         except _Missing:
             return None
+
+
+def _keeps_versions(connection: Connection, access: Signs, bucket: str) -> bool:
+    """Whether the bucket keeps versions, or did, as far as this user may know."""
+    try:
+        answer = _asked(connection, access.request("GET", Place(bucket=bucket, key=""), query={"versioning": ""}))
+    except _Forbidden:
+        return False
+    return any(_name(part) == "Status" for part in _page(answer))
 
 
 class _Missing(Refused):
